@@ -1,0 +1,59 @@
+/**
+ * The folders of src/ are the architecture: an import goes to the same folder or to one further down this list, never up.
+ * Folders of one row may not import each other.
+ */
+const rows = [
+  ['cli', 'web'],
+  ['qemu', 'twin'],
+  ['guests', 'doctor', 'import', 'export'],
+  ['sim'],
+  ['devicetree', 'acpi'],
+  ['pin'],
+  ['program'],
+  ['enumerate', 'place'],
+  ['machine'],
+  ['pci'],
+  ['address'],
+  ['problem'],
+];
+
+const upward = rows.flatMap((row, depth) =>
+  row.map((folder) => {
+    const above = rows.slice(0, depth).flat();
+    const beside = row.filter((other) => other !== folder);
+    return {
+      name: `${folder}-imports-downwards`,
+      comment: `src/${folder} may import only what lies below it`,
+      severity: 'error',
+      from: { path: `^src/${folder}/`, pathNot: '[.]test[.]ts$' },
+      to: { path: `^src/(${[...above, ...beside].join('|')})/` },
+    };
+  }),
+).filter((rule) => !rule.to.path.endsWith('()/'));
+
+module.exports = {
+  forbidden: [
+    ...upward,
+    {
+      name: 'core-runs-anywhere',
+      comment: 'the core works in a browser too: no Node API',
+      severity: 'error',
+      from: { path: '^src/(problem|address|pci|machine|enumerate|place|program|pin|sim|guests|devicetree|acpi|import|export|doctor)/', pathNot: '[.]test[.]ts$' },
+      to: { dependencyTypes: ['core'] },
+    },
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'src-not-tests',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '[.]test[.]ts$' },
+      to: { path: '^(test|bench)/|[.]test[.]ts$' },
+    },
+    {
+      name: 'declared-dependencies',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '[.]test[.]ts$' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
+    },
+  ],
+  options: { doNotFollow: { path: 'node_modules' }, tsPreCompilationDeps: true, tsConfig: { fileName: 'tsconfig.json' } },
+};

@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config';
+
+/** `unit`: beside the code, nothing needed. `e2e`: real QEMU and real guests from the lab (`scripts/lab/setup`). */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['src/**/*.test.ts', 'test/unit/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          // Two guests at a time: a TCG guest keeps one core busy.
+          maxWorkers: 2,
+        },
+      },
+    ],
+  },
+});
