@@ -1,0 +1,187 @@
+import * as v from 'valibot';
+import { parseAddress, parseSize } from '../address/format.js';
+import { parseSlot } from '../pci/bdf.js';
+import { Problem } from '../problem/problem.js';
+import { arches, barTypes, bridgeKinds } from './model.js';
+
+/**
+ * The machine file as people write it. The schema is the one source of the types, of the checks and of
+ * `schema/machine.schema.json`. What one value alone can get wrong is checked here, what several must agree on in
+ * `check.ts`.
+ */
+
+const scalar = v.union(
+  [v.string(), v.number(), v.bigint()],
+  (issue) => `expected a number or a string, found ${issue.received}`,
+);
+
+/** Makes a schema of a parser that throws Problem; `description` reaches the JSON Schema. */
+function parsed<T>(parse: (value: string | number | bigint) => T, description: string) {
+  return v.pipe(
+    scalar,
+    v.description(description),
+    v.rawTransform<string | number | bigint, T>(({ dataset, addIssue, NEVER }) => {
+      try {
+        return parse(dataset.value);
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        addIssue({ message: error.hint ? `${error.message}: ${error.hint}` : error.message });
+        return NEVER;
+      }
+    }),
+  );
+}
+
+const size = parsed(parseSize, 'A size in bytes: a number, or a string such as "4KiB", "16M" or "0x1000".');
+const address = parsed(parseAddress, 'An address: a number, or a string such as "0x6b8000000000".');
+
+const integer = (low: number, high: number, what: string) =>
+  parsed(
+    (value) => {
+      const number = Number(typeof value === 'string' ? parseSize(value) : value);
+      if (!Number.isInteger(number) || number < low || number > high) {
+        const say = (n: number) => (high > 0xff ? `0x${n.toString(16)}` : String(n));
+        throw new Problem('integer-range', `${String(value)} is not ${what}, ${say(low)} to ${say(high)}`);
+      }
+      return number;
+    },
+    `${what.replace(/^an? /, '').replace(/^./, (c) => c.toUpperCase())}, ${low} to ${high}.`,
+  );
+
+const name = v.pipe(v.string(), v.nonEmpty('must not be empty'), v.maxLength(256, 'is longer than 256 characters'));
+const bus = integer(0, 255, 'a bus number');
+
+const bar = v.strictObject({
+  index: integer(0, 5, 'a BAR number'),
+  type: v.picklist(barTypes),
+  prefetchable: v.optional(v.boolean(), false),
+  size,
+  pin: v.optional(address),
+});
+
+const range = v.strictObject({ base: address, size });
+
+const bridgePin = v.strictObject({
+  secondary: v.optional(bus),
+  subordinate: v.optional(bus),
+  io: v.optional(range),
+  memory: v.optional(range),
+  prefetchable: v.optional(range),
+});
+
+const reserve = v.strictObject({
+  buses: v.optional(integer(0, 255, 'a number of buses'), 0),
+  io: v.optional(size, 0),
+  memory: v.optional(size, 0),
+  prefetchable: v.optional(size, 0),
+});
+
+const bits = <const N extends number>(allowed: readonly N[]) =>
+  v.pipe(
+    scalar,
+    v.rawTransform<string | number | bigint, N>(({ dataset, addIssue, NEVER }) => {
+      const found = allowed.find((one) => String(one) === String(dataset.value));
+      if (found !== undefined) return found;
+      addIssue({
+        message: `${String(dataset.value)} is not one of ${allowed.join(', ')} (address bits; 0: no such window)`,
+      });
+      return NEVER;
+    }),
+  );
+
+const slot = v.pipe(
+  scalar,
+  v.description('Device and function in hexadecimal, such as "1e.1". Quote it: YAML reads 1.0 as a number.'),
+  v.rawTransform<string | number | bigint, { device: number; fn: number }>(({ dataset, addIssue, NEVER }) => {
+    if (typeof dataset.value !== 'string') {
+      addIssue({ message: `${String(dataset.value)} is a number, not a slot: put it in quotes, such as "1.0"` });
+      return NEVER;
+    }
+    try {
+      return parseSlot(dataset.value);
+    } catch (error) {
+      addIssue({ message: error instanceof Problem ? `${error.message}: ${error.hint ?? ''}` : String(error) });
+      return NEVER;
+    }
+  }),
+);
+
+const ownEntries = {
+  id: name,
+  slot,
+  vendor: v.optional(integer(0, 0xffff, 'a vendor id')),
+  device: v.optional(integer(0, 0xffff, 'a device id')),
+  class: v.optional(integer(0, 0xff_ffff, 'a class code')),
+  bars: v.optional(v.array(bar), []),
+  rom: v.optional(v.strictObject({ size, pin: v.optional(address) })),
+  sriov: v.optional(
+    v.strictObject({
+      totalVfs: integer(0, 0xffff, 'a number of VFs'),
+      firstVfOffset: integer(0, 0xffff, 'a VF offset'),
+      vfStride: integer(0, 0xffff, 'a VF stride'),
+      bars: v.optional(v.array(bar), []),
+    }),
+  ),
+};
+
+const bridgeEntries = {
+  kind: v.picklist(bridgeKinds),
+  io: v.optional(bits([0, 16, 32]), 16),
+  prefetchable: v.optional(bits([0, 32, 64]), 64),
+  hotplug: v.optional(v.picklist(['none', 'pcie', 'shpc']), 'none'),
+  reserve: v.optional(reserve, {}),
+  pin: v.optional(bridgePin, {}),
+};
+
+type OwnInput = v.InferInput<v.StrictObjectSchema<typeof ownEntries, undefined>>;
+type OwnOutput = v.InferOutput<v.StrictObjectSchema<typeof ownEntries, undefined>>;
+type BridgeInput = v.InferInput<v.StrictObjectSchema<typeof bridgeEntries, undefined>>;
+type BridgeOutput = v.InferOutput<v.StrictObjectSchema<typeof bridgeEntries, undefined>>;
+
+export type FunctionInput = OwnInput & {
+  bridge?: (BridgeInput & { functions?: FunctionInput[] | undefined }) | undefined;
+};
+export type FunctionOutput = OwnOutput & { bridge?: (BridgeOutput & { functions: FunctionOutput[] }) | undefined };
+
+const fn: v.GenericSchema<FunctionInput, FunctionOutput> = v.strictObject({
+  ...ownEntries,
+  bridge: v.optional(v.strictObject({ ...bridgeEntries, functions: v.optional(v.array(v.lazy(() => fn)), []) })),
+});
+
+const window = v.strictObject({ type: v.picklist(barTypes), base: address, size, cpuBase: v.optional(address) });
+
+const hostBridge = v.strictObject({
+  id: name,
+  segment: v.optional(integer(0, 0xffff, 'a segment'), 0),
+  buses: v.optional(v.tuple([bus, bus]), [0, 255]),
+  windows: v.optional(v.array(window)),
+  functions: v.optional(v.array(fn), []),
+});
+
+const property = v.union([v.string(), v.boolean(), v.number(), v.bigint()]);
+
+export const machineFileSchema = v.pipe(
+  v.strictObject({
+    pinbar: v.pipe(
+      scalar,
+      v.check((value) => String(value) === '1', 'this pinbar reads format 1'),
+    ),
+    machine: v.strictObject({
+      arch: v.picklist(arches),
+      board: v.optional(name, 'none'),
+      ram: v.optional(v.union([size, v.array(range)])),
+      physicalAddressBits: v.optional(integer(32, 64, 'a number of address bits')),
+      properties: v.optional(v.record(v.string(), property), {}),
+      allowNonPrefetchableInPrefetchable: v.optional(v.boolean(), false),
+    }),
+    reserved: v.optional(
+      v.array(v.strictObject({ base: address, size, reason: v.optional(v.string(), 'reserved in the machine file') })),
+      [],
+    ),
+    hostBridges: v.optional(v.array(hostBridge), []),
+  }),
+  v.title('pinbar machine file'),
+);
+
+export type MachineFileInput = v.InferInput<typeof machineFileSchema>;
+export type MachineFile = v.InferOutput<typeof machineFileSchema>;

@@ -1,0 +1,123 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { Duplex, Readable } from 'node:stream';
+import { Exit, Problem } from '../problem/problem.js';
+
+/** File descriptors that QEMU inherits: connected sockets without a name, so that nothing is left on any file system. */
+export const QMP_FD = 3;
+export const QTEST_FD = 4;
+
+/** How QEMU ended. */
+export interface QemuEnd {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** What is kept of QEMU's standard error, for messages. */
+const STDERR_KEPT = 64 * 1024;
+
+/**
+ * The shell waits for a line before it becomes QEMU. Together with the parent-death signal, which setpriv sets before,
+ * this leaves no moment at which pinbar can die and QEMU live on: died it before the signal was set, the line never comes.
+ */
+const GATE = 'read -r _ <&3 && exec "$@"';
+
+/** The path of a program as the shell would find it, or undefined. */
+export function findProgram(name: string, path = process.env['PATH'] ?? ''): string | undefined {
+  const candidates = name.includes('/') ? [name] : path.split(delimiter).map((folder) => join(folder || '.', name));
+  return candidates.find((candidate) => {
+    try {
+      accessSync(candidate, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** A QEMU that pinbar started. Standard input and output are the caller's own; standard error passes through `onStderr`. */
+export class QemuProcess {
+  readonly qmp: Duplex;
+  readonly qtest: Duplex;
+  readonly ended: Promise<QemuEnd>;
+  #end: QemuEnd | undefined;
+  #stderr = '';
+  readonly #child: ChildProcess;
+
+  /**
+   * Starts `argv` (program first).
+   * @throws Problem `qemu-missing`, exit 3, where the program cannot be found
+   */
+  constructor(argv: readonly string[], options: { readonly onStderr: (chunk: Buffer) => void; readonly onNotice: (text: string) => void }) {
+    const [name = ''] = argv;
+    const program = findProgram(name);
+    if (!program) {
+      throw new Problem('qemu-missing', `${name} is not ${name.includes('/') ? 'a program that can be run' : 'on the PATH'}`, {
+        exit: Exit.outside,
+        hint: `install it (Debian: apt-get install ${packageOf(name)}), or give its path; pinbar run --sim FILE needs no QEMU`,
+        facts: { program: name },
+      });
+    }
+    const setpriv = findProgram('setpriv');
+    if (!setpriv) {
+      options.onNotice('setpriv (util-linux) is not here: if pinbar is killed with SIGKILL, QEMU goes on without it');
+    }
+    const gated = ['/bin/sh', '-c', GATE, 'sh', program, ...argv.slice(1)];
+    const [command = '', ...args] = setpriv ? [setpriv, '--pdeathsig', 'TERM', ...gated] : gated;
+    this.#child = spawn(command, args, { stdio: ['inherit', 'inherit', 'pipe', 'pipe', 'pipe'] });
+    const [, , stderr, qmp, qtest] = this.#child.stdio;
+    this.qmp = qmp as Duplex;
+    this.qtest = qtest as Duplex;
+    (stderr as Readable).on('data', (chunk: Buffer) => {
+      this.#stderr = (this.#stderr + chunk.toString('utf8')).slice(-STDERR_KEPT);
+      options.onStderr(chunk);
+    });
+    // Errors of the sockets themselves reach those who use them; here they only must not end the process.
+    this.qmp.on('error', () => undefined);
+    this.qtest.on('error', () => undefined);
+    this.ended = new Promise((resolve) => {
+      const end = (result: QemuEnd) => {
+        this.#end ??= result;
+        resolve(this.#end);
+      };
+      this.#child.on('error', () => end({ code: 127, signal: null }));
+      // `close` comes when standard error has been read to its end as well.
+      this.#child.on('close', (code, signal) => end({ code, signal }));
+    });
+    this.qmp.write('\n');
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** How it ended, once it has. */
+  get end(): QemuEnd | undefined {
+    return this.#end;
+  }
+
+  /** The last of what it wrote to standard error. */
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** Sends a signal, if it still runs. */
+  signal(signal: NodeJS.Signals): void {
+    if (!this.#end) this.#child.kill(signal);
+  }
+
+  /** Ends it, at once: for a machine that has not run yet, or one that no longer answers. */
+  async kill(): Promise<QemuEnd> {
+    this.signal('SIGKILL');
+    return this.ended;
+  }
+}
+
+/** Debian's package for a system emulator. */
+function packageOf(name: string): string {
+  const arch = /qemu-system-(\w+)$/.exec(name)?.[1] ?? '';
+  if (['aarch64', 'arm'].includes(arch)) return 'qemu-system-arm';
+  if (['x86_64', 'i386'].includes(arch)) return 'qemu-system-x86';
+  return 'qemu-system-misc';
+}

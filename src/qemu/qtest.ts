@@ -1,0 +1,135 @@
+import type { Duplex } from 'node:stream';
+import { hex } from '../address/format.js';
+import type { CpuAddress } from '../address/kinds.js';
+import { Exit, Problem } from '../problem/problem.js';
+import type { MemoryOp, PhysicalMemory } from './physical-memory.js';
+import { LineDecoder } from './qmp.js';
+
+const letter = { 1: 'b', 2: 'w', 4: 'l' } as const;
+/** Commands that are written at once: enough to fill the pipe, small enough for its buffers. */
+const CHUNK = 512;
+
+interface Waiting {
+  readonly command: string;
+  readonly resolve: (answer: string) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * A qtest connection, QEMU's system/qtest.c: a line in, a line out, strictly in order, so that commands can be
+ * pipelined. It reads and writes guest physical memory while the machine is stopped, beside any accelerator.
+ */
+export class Qtest implements PhysicalMemory {
+  readonly source = 'qtest';
+  #waiting: Waiting[] = [];
+  /** Index of the first unanswered entry: shifting an array of thousands would be quadratic. */
+  #answered = 0;
+  #lost: Problem | undefined;
+
+  constructor(private readonly stream: Duplex) {
+    const decoder = new LineDecoder((line) => this.#line(line));
+    stream.on('data', (chunk: Buffer) => {
+      try {
+        decoder.push(chunk);
+      } catch (error) {
+        this.#lose(error instanceof Error ? error.message : String(error));
+      }
+    });
+    stream.on('error', (error) => this.#lose(error.message));
+    stream.on('end', () => this.#lose('QEMU closed it'));
+    stream.on('close', () => this.#lose('it was closed'));
+  }
+
+  async batch(ops: readonly MemoryOp[]): Promise<number[]> {
+    const answers: Promise<string>[] = [];
+    for (let from = 0; from < ops.length; from += CHUNK) {
+      answers.push(
+        ...this.#send(
+          ops.slice(from, from + CHUNK).map((op) => {
+            const verb = `${op.kind}${letter[op.width]} ${hex(op.address)}`;
+            return op.kind === 'read' ? verb : `${verb} ${hex(op.value >>> 0)}`;
+          }),
+        ),
+      );
+    }
+    const lines = await Promise.all(answers);
+    return lines.map((line, i) => {
+      const op = ops[i];
+      if (op?.kind !== 'read') return 0;
+      const match = /^0x([0-9a-f]+)$/i.exec(line);
+      if (!match?.[1]) throw this.#stray(line);
+      return Number(BigInt.asUintN(op.width * 8, BigInt(`0x${match[1]}`)));
+    });
+  }
+
+  async readBytes(address: CpuAddress, size: number): Promise<Uint8Array> {
+    if (size === 0) return new Uint8Array(0);
+    const [line] = await Promise.all(this.#send([`b64read ${hex(address)} ${hex(size)}`]));
+    const bytes = Buffer.from(line ?? '', 'base64');
+    if (bytes.length !== size) throw this.#stray(line ?? '');
+    return bytes;
+  }
+
+  async writeBytes(address: CpuAddress, bytes: Uint8Array): Promise<void> {
+    if (bytes.length === 0) return;
+    const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+    await Promise.all(this.#send([`b64write ${hex(address)} ${hex(bytes.length)} ${data}`]));
+  }
+
+  close(): void {
+    this.stream.destroy();
+  }
+
+  #send(commands: readonly string[]): Promise<string>[] {
+    if (this.#lost) return [Promise.reject(this.#lost)];
+    const answers = commands.map(
+      (command) => new Promise<string>((resolve, reject) => this.#waiting.push({ command, resolve, reject })),
+    );
+    this.stream.write(`${commands.join('\n')}\n`);
+    return answers;
+  }
+
+  #line(line: string): void {
+    // Only with an interrupt intercepted, which pinbar never asks for; it belongs to no command.
+    if (line.startsWith('IRQ ')) return;
+    const waiting = this.#waiting[this.#answered];
+    if (!waiting) {
+      // After one stray line every later caller would get a stranger's answer: the connection is of no use any more.
+      this.#lose(`an answer that belongs to no command: ${line.slice(0, 60)}`);
+      this.stream.destroy();
+      return;
+    }
+    this.#answered++;
+    if (this.#answered === this.#waiting.length) {
+      this.#waiting = [];
+      this.#answered = 0;
+    }
+    if (line === 'OK') waiting.resolve('');
+    else if (line.startsWith('OK ')) waiting.resolve(line.slice(3));
+    else {
+      waiting.reject(
+        new Problem(
+          'qtest-error',
+          `QEMU refused the qtest command ${waiting.command.slice(0, 80)}: ${line.slice(0, 200)}`,
+          {
+            exit: Exit.outside,
+          },
+        ),
+      );
+    }
+  }
+
+  #stray(line: string): Problem {
+    return new Problem('qtest-answer', `QEMU's qtest server gave an answer that does not fit: ${line.slice(0, 80)}`, {
+      exit: Exit.outside,
+    });
+  }
+
+  #lose(why: string): void {
+    this.#lost ??= new Problem('qtest-lost', `the qtest connection to QEMU was lost (${why})`, { exit: Exit.outside });
+    const waiting = this.#waiting.slice(this.#answered);
+    this.#waiting = [];
+    this.#answered = 0;
+    for (const { reject } of waiting) reject(this.#lost);
+  }
+}
