@@ -81,15 +81,7 @@ export type ConstraintKind = (typeof constraintKinds)[number];
 
 /** What a constraint of a function is about: a BAR's number or one of these. */
 export type ConstraintSubject =
-  | number
-  | 'rom'
-  | `vf${number}`
-  | 'io'
-  | 'memory'
-  | 'prefetchable'
-  | 'secondary'
-  | 'subordinate'
-  | 'reserve';
+  number | 'rom' | `vf${number}` | 'io' | 'memory' | 'prefetchable' | 'secondary' | 'subordinate' | 'reserve';
 
 export interface Constraint {
   readonly kind: ConstraintKind;
@@ -109,4 +101,10 @@ export interface Remedy {
   readonly verified: boolean;
 }
 
-export type PlanResult = Plan | Infeasible;
+/** The search reached its limit of steps or was stopped: there may be a plan or none. */
+export interface Undecided {
+  readonly status: 'undecided';
+  readonly summary: string;
+}
+
+export type PlanResult = Plan | Infeasible | Undecided;

@@ -1,0 +1,66 @@
+import type { Span } from './demand.js';
+
+/** A free range in a {@link FreeList}; empty where `low` is above `high`. Gaps are only ever split, so a held one stays valid. */
+export interface Gap {
+  low: bigint;
+  high: bigint;
+  next: Gap | null;
+}
+
+export interface Fit {
+  readonly gap: Gap;
+  readonly at: bigint;
+}
+
+/** What is free, in ascending order. */
+export class FreeList {
+  readonly head: Gap | null;
+
+  /** `spans` without `taken`; both ascending, `spans` disjoint. */
+  constructor(spans: Iterable<Span>, taken: readonly Span[] = []) {
+    const first: Gap = { low: 1n, high: 0n, next: null };
+    let last = first;
+    const append = (low: bigint, high: bigint) => {
+      if (low <= high) last = last.next = { low, high, next: null };
+    };
+    let i = 0;
+    for (const { base, limit } of spans) {
+      let low = base;
+      for (; i < taken.length; i++) {
+        const hole = taken[i];
+        if (!hole || hole.base > limit) break;
+        append(low, hole.base - 1n);
+        if (hole.limit + 1n > low) low = hole.limit + 1n;
+        // It may reach into the next span too.
+        if (hole.limit > limit) break;
+      }
+      append(low, limit);
+    }
+    this.head = first.next;
+  }
+
+  /**
+   * The lowest address from `low` on where `size` bytes end at or before `high`, with (address - shift) a multiple of
+   * `align`; looks from gap `from` on.
+   */
+  lowest(from: Gap | null, low: bigint, high: bigint, size: bigint, align: bigint, shift: bigint): Fit | null {
+    for (let gap = from; gap !== null && gap.low <= high; gap = gap.next) {
+      const start = gap.low > low ? gap.low : low;
+      const at = ((start - shift + align - 1n) & -align) + shift;
+      const end = at + size - 1n;
+      if (end <= gap.high && end <= high) return { gap, at };
+    }
+    return null;
+  }
+
+  /** Takes `size` bytes at `at` out of `gap`, where a fit was found. */
+  take(gap: Gap, at: bigint, size: bigint): void {
+    const after = at + size;
+    if (at === gap.low) {
+      gap.low = after;
+      return;
+    }
+    if (after <= gap.high) gap.next = { low: after, high: gap.high, next: gap.next };
+    gap.high = at - 1n;
+  }
+}

@@ -1,0 +1,43 @@
+import type { Machine } from '../machine/model.js';
+import { assemble } from './assemble.js';
+import { Budget, OutOfBudget } from './budget.js';
+import { numberBuses } from './bus-numbers.js';
+import { explain } from './explain.js';
+import type { PlanResult, Undecided } from './plan.js';
+import { solveSpace } from './solve.js';
+
+export interface PlaceOptions {
+  /** Steps that the exact search may take, each a few microseconds; the same number gives the same result everywhere. */
+  readonly steps?: number;
+  /** Asked now and then; the search ends once it says true. This is how a caller with a clock sets a time limit. */
+  readonly stop?: () => boolean;
+  /** False: a conflict is not followed by remedies, which take solving again. */
+  readonly remedies?: boolean;
+}
+
+export const DEFAULT_STEPS = 1_000_000;
+
+/**
+ * Finds bus numbers, addresses and windows for everything in `machine`, or says why there are none. Pure: the same input
+ * gives the same result.
+ */
+export function place(machine: Machine, options: PlaceOptions = {}): PlanResult {
+  const steps = options.steps ?? DEFAULT_STEPS;
+  const budget = new Budget(steps, options.stop);
+  try {
+    const buses = numberBuses(machine, budget);
+    const memory = buses && solveSpace(machine, 'memory', budget);
+    const io = memory && solveSpace(machine, 'io', budget);
+    if (io) return assemble(machine, buses, [...io, ...memory]);
+  } catch (error) {
+    if (error instanceof OutOfBudget) return undecided(steps, options.stop?.() ?? false);
+    throw error;
+  }
+  return explain(machine);
+}
+
+function undecided(steps: number, stopped: boolean): Undecided {
+  const limit = stopped ? 'its time limit' : `its limit of ${steps} steps`;
+  const summary = `the search reached ${limit} before it found a plan or proved that there is none; give it more, or pin less`;
+  return { status: 'undecided', summary };
+}

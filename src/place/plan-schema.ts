@@ -1,0 +1,128 @@
+import * as v from 'valibot';
+import { barTypes } from '../machine/model.js';
+import { constraintKinds } from './plan.js';
+
+/**
+ * A plan as JSON. The schema is the one source of the types, of the checks and of `schema/plan.schema.json`. Keys that it
+ * does not know are passed over: a later version may add some.
+ */
+
+const hexadecimal = (description: string) =>
+  v.pipe(
+    v.string(),
+    v.regex(
+      /^0x[0-9a-f]{1,16}$/,
+      (issue) => `${issue.received} is not lower-case hexadecimal of at most 64 bits, such as "0x6b8000000000"`,
+    ),
+    v.description(description),
+    v.transform((text) => BigInt(text)),
+  );
+
+const address = hexadecimal('A bus address: what the register holds.');
+const size = hexadecimal('A size in bytes.');
+const integer = (low: number, high: number) => v.pipe(v.number(), v.integer(), v.minValue(low), v.maxValue(high));
+const bus = integer(0, 0xff);
+const name = v.pipe(v.string(), v.nonEmpty(), v.maxLength(256));
+const bdf = v.pipe(
+  v.string(),
+  v.regex(/^[0-9a-f]{4}:[0-9a-f]{2}:[0-1][0-9a-f]\.[0-7]$/, 'expected an address such as "0000:01:00.0"'),
+  v.description('Segment, bus, device and function in hexadecimal.'),
+);
+const sized = v.object({ base: address, size });
+const range = v.pipe(v.object({ base: address, limit: address }), v.description('Both ends included.'));
+
+const barEntries = {
+  index: integer(0, 5),
+  type: v.picklist(barTypes),
+  prefetchable: v.boolean(),
+  size,
+  address,
+  pinned: v.boolean(),
+};
+
+/** One VF's size; the group takes `size` x `count` from `address`. */
+const vfBar = v.object({
+  index: integer(0, 5),
+  type: v.optional(v.picklist(barTypes), 'mem64'),
+  prefetchable: v.optional(v.boolean(), true),
+  size,
+  count: integer(1, 0xffff),
+  address,
+  pinned: v.optional(v.boolean(), false),
+});
+
+const fn = v.object({
+  id: name,
+  address: bdf,
+  bars: v.pipe(v.array(v.object(barEntries)), v.maxLength(6)),
+  rom: v.optional(v.object({ size, address, pinned: v.optional(v.boolean(), false) })),
+  sriov: v.optional(v.object({ bars: v.pipe(v.array(vfBar), v.maxLength(6)) })),
+});
+
+const bridge = v.object({
+  id: name,
+  address: bdf,
+  primary: bus,
+  secondary: bus,
+  subordinate: bus,
+  io: v.nullable(range),
+  memory: v.nullable(range),
+  prefetchable: v.nullable(range),
+});
+
+const hostBridge = v.object({
+  id: name,
+  segment: integer(0, 0xffff),
+  buses: v.tuple([bus, bus]),
+  windows: v.array(
+    v.object({
+      type: v.picklist(barTypes),
+      base: address,
+      size,
+      /** Of a memory window that the CPU sees elsewhere. */
+      cpuBase: v.optional(address),
+    }),
+  ),
+});
+
+const constraint = v.object({
+  kind: v.picklist(constraintKinds),
+  id: v.optional(v.string()),
+  bar: v.optional(
+    v.union([
+      integer(0, 5),
+      v.picklist(['rom', 'io', 'memory', 'prefetchable', 'secondary', 'subordinate', 'reserve']),
+      v.pipe(v.string(), v.regex(/^vf[0-5]$/)),
+    ]),
+  ),
+  type: v.optional(v.picklist(barTypes)),
+  base: v.optional(address),
+  detail: v.string(),
+});
+
+const version = v.literal(1, 'this pinbar reads format 1');
+
+export const planSchema = v.pipe(
+  v.variant('status', [
+    v.object({
+      pinbar: version,
+      status: v.literal('placed'),
+      ram: v.array(sized),
+      hostBridges: v.array(hostBridge),
+      bridges: v.array(bridge),
+      functions: v.array(fn),
+    }),
+    v.object({
+      pinbar: version,
+      status: v.literal('infeasible'),
+      conflict: v.object({ summary: v.string(), constraints: v.array(constraint) }),
+      remedies: v.array(v.object({ change: v.string(), verified: v.boolean() })),
+    }),
+    v.object({ pinbar: version, status: v.literal('undecided'), summary: v.string() }),
+  ]),
+  v.title('pinbar plan'),
+);
+
+/** What `planToJson` gives: plain JSON, addresses and sizes as lower-case `0x` strings. */
+export type PlanJson = v.InferInput<typeof planSchema>;
+export type PlanParsed = v.InferOutput<typeof planSchema>;
