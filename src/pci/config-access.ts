@@ -5,7 +5,13 @@ export type Width = 1 | 2 | 4;
 /** One access to config space. `register` is a byte offset, 0 to 0xfff, a multiple of `width`. */
 export type ConfigOp =
   | { readonly kind: 'read'; readonly at: Bdf; readonly register: number; readonly width: Width }
-  | { readonly kind: 'write'; readonly at: Bdf; readonly register: number; readonly width: Width; readonly value: number };
+  | {
+      readonly kind: 'write';
+      readonly at: Bdf;
+      readonly register: number;
+      readonly width: Width;
+      readonly value: number;
+    };
 
 /**
  * The only thing that `enumerate` and `program` know of a machine. Values are unsigned. A read of what is absent gives all
