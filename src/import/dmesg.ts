@@ -1,0 +1,150 @@
+import type { Bdf } from '../pci/bdf.js';
+import { fromHex, type GuestLine } from './lines.js';
+import {
+  bdfKey,
+  MOST_FUNCTIONS,
+  type FunctionDraft,
+  type Observation,
+  type Placement,
+  type ResourceName,
+  type SeenHostWindow,
+  type SeenResource,
+  type Source,
+} from './observation.js';
+import { bdfOf, emptyObservation, type ListingReader } from './reader.js';
+import { kernelIndexName, placementEvent, type PlacementEvent } from './dmesg-resource.js';
+
+/** `pci 0000:00:01.0: …`, also with a driver's name in front; the domain may have more than four digits. */
+const functionLine = /(?:^|[\s\]>])[a-z][\w.-]{0,40} ([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7]): +(.*)$/i;
+const busLine = /(?:^|[\s\]>])pci_bus ([0-9a-f]{4,8}):([0-9a-f]{2}): (.*)$/;
+const rootWindow =
+  /^root bus resource \[(io|mem) +0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})[^\]]{0,40}\](?: \(bus address \[0x([0-9a-f]{1,16})-)?/;
+const busEnd = /^busn_res: \[bus [0-9a-f]{2}(?:-[0-9a-f]{2})?\] end is updated to ([0-9a-f]{2})/;
+const identity = /^\[([0-9a-f]{4}):([0-9a-f]{4})\] type ([0-9a-f]{2}) class (0x[0-9a-f]{6})/;
+const bridgeTo = /^PCI bridge to \[bus ([0-9a-f]{2})(?:-([0-9a-f]{2}))?\]/;
+
+/** More than any machine has. */
+const MOST_HOST_WINDOWS = 4096;
+
+interface BootFunction {
+  readonly fn: FunctionDraft;
+  /** The last word on each resource. */
+  readonly resources: Map<ResourceName, SeenResource>;
+  /** Old kernels say `BAR 13`: what that is depends on the function and is decided at the end. */
+  readonly numbered: Map<number, PlacementEvent & { readonly source: Source }>;
+}
+
+/**
+ * The kernel's PCI lines of one boot (drivers/pci/probe.c, setup-bus.c, setup-res.c, iov.c), from Linux 3.8 to 7.x. A
+ * resource is where the last line about it leaves it.
+ */
+export class DmesgReader implements ListingReader {
+  #functions = new Map<number, BootFunction>();
+  #bridgeOfBus = new Map<number, FunctionDraft>();
+  #hostWindows: SeenHostWindow[] = [];
+
+  constructor(readonly file: string) {}
+
+  take({ text, source }: GuestLine): boolean {
+    const match = functionLine.exec(text);
+    if (match?.[2] && match[3] && match[4]) {
+      const address = bdfOf(match[1], match[2], match[3], match[4]);
+      return address !== undefined && this.#message(address, match[5] ?? '', source);
+    }
+    const bus = text.includes('pci_bus ') ? busLine.exec(text) : null;
+    return bus?.[1] && bus[2] ? this.#bus(parseInt(bus[1], 16), parseInt(bus[2], 16), bus[3] ?? '', source) : false;
+  }
+
+  finish(boot: number): Observation[] {
+    const functions = [...this.#functions.values()].map(settle);
+    const hostWindows = this.#hostWindows;
+    this.#functions = new Map();
+    this.#bridgeOfBus = new Map();
+    this.#hostWindows = [];
+    if (functions.length === 0 && hostWindows.length === 0) return [];
+    return [{ ...emptyObservation, kind: 'dmesg', file: this.file, boot, functions, hostWindows }];
+  }
+
+  #message(address: Bdf, message: string, source: Source): boolean {
+    const id = identity.exec(message);
+    if (id?.[1] && id[2] && id[3] && id[4]) {
+      const { fn } = this.#function(address, source);
+      fn.vendor = parseInt(id[1], 16);
+      fn.device = parseInt(id[2], 16);
+      fn.class = Number(id[4]);
+      fn.isBridge = id[3] === '01';
+      return true;
+    }
+    const bridge = bridgeTo.exec(message);
+    if (bridge?.[1]) {
+      const { fn } = this.#function(address, source);
+      const secondary = parseInt(bridge[1], 16);
+      fn.isBridge = true;
+      fn.buses = { secondary, subordinate: parseInt(bridge[2] ?? bridge[1], 16), source };
+      if (secondary > 0) this.#bridgeOfBus.set(address.segment * 0x100 + secondary, fn);
+      return true;
+    }
+    if (message.startsWith('bridge configuration invalid')) {
+      // It gets other numbers now, and not every kernel says which.
+      delete this.#function(address, source).fn.buses;
+      return true;
+    }
+    const event = placementEvent(message);
+    if (!event) return false;
+    const found = this.#function(address, source);
+    if (event.index !== undefined && event.index > 6) found.numbered.set(event.index, { ...event, source });
+    else if (event.name !== undefined) found.resources.set(event.name, resourceFrom(event, event.name, source));
+    return true;
+  }
+
+  #bus(segment: number, bus: number, message: string, source: Source): boolean {
+    const end = busEnd.exec(message);
+    if (end?.[1]) {
+      const bridge = this.#bridgeOfBus.get(segment * 0x100 + bus);
+      if (bridge?.buses?.secondary === bus)
+        bridge.buses = { ...bridge.buses, subordinate: parseInt(end[1], 16), source };
+      return true;
+    }
+    const window = rootWindow.exec(message);
+    if (!window?.[2] || !window[3]) return false;
+    const [address, limit] = [fromHex(window[2]), fromHex(window[3])];
+    if (limit < address) return true;
+    const space = window[1] === 'io' ? 'io' : 'memory';
+    const busBase = window[4] === undefined ? address : fromHex(window[4]);
+    const size = limit - address + 1n;
+    if (this.#hostWindows.length < MOST_HOST_WINDOWS) {
+      this.#hostWindows.push({ segment, bus, space, address, size, busBase, source });
+    }
+    return true;
+  }
+
+  #function(address: Bdf, source: Source): BootFunction {
+    const key = bdfKey(address);
+    const known = this.#functions.get(key);
+    if (known) return known;
+    const found = { fn: { address, source, resources: [] }, resources: new Map(), numbered: new Map() };
+    if (this.#functions.size < MOST_FUNCTIONS) this.#functions.set(key, found);
+    return found;
+  }
+}
+
+function settle({ fn, resources, numbered }: BootFunction): FunctionDraft {
+  for (const [index, event] of numbered) {
+    const name = kernelIndexName(index, fn.isBridge, event.space);
+    if (name === undefined) fn.resources.push(resourceFrom(event, null, event.source));
+    // `bridge window` lines repeat what `BAR 13` lines said; the later of the two counts.
+    else if ((resources.get(name)?.source.line ?? 0) < event.source.line) {
+      resources.set(name, resourceFrom(event, name, event.source));
+    }
+  }
+  fn.resources.push(...resources.values());
+  return fn;
+}
+
+function resourceFrom(event: PlacementEvent, name: ResourceName | null, source: Source): SeenResource {
+  const { space, wide, prefetchable, size } = event;
+  const isWindow = name === 'io' || name === 'memory' || name === 'prefetchable';
+  const kind = space === 'io' || isWindow ? {} : { wide, prefetchable };
+  const placement: Placement = event.placement;
+  return { name, space, ...kind, ...(size === undefined ? {} : { size }), placement, numbers: 'kernel', source };
+}
