@@ -136,9 +136,9 @@ function named(draft: Draft, id: string, deviceNumber: number, fn: number): Mach
     named(child, `${id}/${child.id}`, child.slot.device, child.slot.fn),
   );
   return {
+    ...draft,
     id,
     slot: { device: deviceNumber, fn },
-    ...draft,
     ...(draft.bridge && functions ? { bridge: { ...draft.bridge, functions } } : {}),
   };
 }
