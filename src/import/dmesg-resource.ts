@@ -71,6 +71,8 @@ export function placementEvent(message: string): PlacementEvent | undefined {
   if (failure) return { ...common, placement: { state: 'unassigned', why: failure[1] } };
   // `bridge window [mem …] to [bus 01] add_size 1000` is what sizing asks for, not where the window is.
   if ((verb !== '' && !standing.test(verb)) || base === undefined) return undefined;
+  // Kernels do not print windows that they find closed: this is a sizing line, cut.
+  if (closed && verb === '') return undefined;
   return { ...common, placement: closed ? { state: 'closed' } : { state: 'assigned', address: base } };
 }
 

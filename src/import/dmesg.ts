@@ -18,7 +18,7 @@ import { kernelIndexName, placementEvent, type PlacementEvent } from './dmesg-re
 const functionLine = /(?:^|[\s\]>])[a-z][\w.-]{0,40} ([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7]): +(.*)$/i;
 const busLine = /(?:^|[\s\]>])pci_bus ([0-9a-f]{4,8}):([0-9a-f]{2}): (.*)$/;
 const rootWindow =
-  /^root bus resource \[(io|mem) +0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})[^\]]{0,40}\](?: \(bus address \[0x([0-9a-f]{1,16})-)?/;
+  /^root bus resource \[(io|mem) +0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})[^\]]{0,40}\](?: \(bus address \[0x([0-9a-f]{1,16})-0x[0-9a-f]{1,16}\]\))?\s*$/;
 const busEnd = /^busn_res: \[bus [0-9a-f]{2}(?:-[0-9a-f]{2})?\] end is updated to ([0-9a-f]{2})/;
 const identity = /^\[([0-9a-f]{4}):([0-9a-f]{4})\] type ([0-9a-f]{2}) class (0x[0-9a-f]{6})/;
 const bridgeTo = /^PCI bridge to \[bus ([0-9a-f]{2})(?:-([0-9a-f]{2}))?\]/;

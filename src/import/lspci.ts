@@ -12,9 +12,11 @@ import {
 import { bdfOf, emptyObservation, type ListingReader } from './reader.js';
 
 const header = /^(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7]) (?=\S)(.*)$/;
+// Addresses have at least eight digits and port numbers four (lib/types.h, PCIADDR_T_FMT), and a kind follows a memory
+// address: so a line that was cut inside an address is none.
 const region =
-  /^\s*(?:Region ([0-5]): )?(\[virtual\] )?(Memory|I\/O ports) at ([0-9a-f]{1,16}|<[a-z0-9-]{1,30}>)(?=\s|$)(.*)$/;
-const rom = /^\s*(\[(?:virtual|enhanced)\] )?Expansion ROM at ([0-9a-f]{1,16}|<[a-z]{1,30}>)(?=\s|$)(.*)$/;
+  /^\s*(?:Region ([0-5]): )?(\[virtual\] )?(?:(Memory) at ([0-9a-f]{8,16}|<[a-z0-9-]{1,30}>)(?= \()|I\/O ports at ([0-9a-f]{4,16}|<[a-z]{1,30}>)(?=\s|$))(.*)$/;
+const rom = /^\s*(\[(?:virtual|enhanced)\] )?Expansion ROM at ([0-9a-f]{8,16}|<[a-z]{1,30}>)(?=\s|$)(.*)$/;
 const behind = /^\s*(I\/O|Memory|Prefetchable memory) behind bridge:(?: ([0-9a-f]{4,16})-([0-9a-f]{4,16}))?(.*)$/;
 const buses = /^\s*Bus: primary=([0-9a-f]{2}), secondary=([0-9a-f]{2}), subordinate=([0-9a-f]{2})/;
 const sizeSuffix = /\[size=(\d{1,10})([KMGT]?)\]/;
@@ -111,16 +113,17 @@ const memoryKind = (rest: string) => ({
 
 function regionOf(line: string, source: Source): SeenResource | undefined {
   const match = region.exec(line);
-  if (!match?.[4]) return undefined;
-  const rest = match[5] ?? '';
+  const value = match?.[4] ?? match?.[5];
+  if (!match || value === undefined) return undefined;
+  const rest = match[6] ?? '';
   const virtual = match[2] !== undefined || rest.includes('[virtual]');
-  const isMemory = match[3] === 'Memory';
+  const isMemory = match[3] !== undefined;
   return {
     name: match[1] === undefined ? null : Number(match[1]),
     space: isMemory ? 'memory' : 'io',
     ...(isMemory ? memoryKind(rest) : {}),
     ...sizeIn(rest),
-    placement: placementOf(match[4], virtual, rest.includes('[disabled]')),
+    placement: placementOf(value, virtual, rest.includes('[disabled]')),
     numbers: 'kernel',
     source,
   };
@@ -160,6 +163,8 @@ function windowOf(line: string, source: Source): SeenResource | undefined {
   if (match[2] === undefined || match[3] === undefined) {
     return /^ ?(?:None|\[disabled\])/.test(match[4] ?? '') ? closed : undefined;
   }
+  // Both have the same least number of digits: a shorter limit was cut.
+  if (match[3].length < match[2].length) return undefined;
   const [base, limit] = [fromHex(match[2]), fromHex(match[3])];
   if (limit < base || match[4]?.includes('[disabled]')) return closed;
   return { ...common, size: limit - base + 1n, placement: { state: 'assigned', address: base } };

@@ -14,7 +14,7 @@ import {
 } from './observation.js';
 import { bdfOf, emptyObservation, type ListingReader } from './reader.js';
 
-const triple = /(0x[0-9a-f]{8,16}) (0x[0-9a-f]{8,16}) (0x[0-9a-f]{8,16})\s*$/;
+const triple = /(0x[0-9a-f]{16}) (0x[0-9a-f]{16}) (0x[0-9a-f]{16})\s*$/;
 const bdfAnywhere = /([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7])/g;
 const heading =
   /^(?:[=#>$-]{1,8} *)?(?:[\w./:-]{0,500}\/)?[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7](?:\/resource)?:?(?: *[=#<-]{1,8})?\s*$/;

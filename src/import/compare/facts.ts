@@ -41,9 +41,15 @@ function functionFacts(place: PlannedPlace, fn: SeenFunction, kind: ListingKind,
     if (planned) add(planned, verdict(planned, seen));
   }
   if (unnumbered.length === 0) return;
-  // lspci -v numbers no BAR, but names the ROM; it shows no VF BARs. The others name neither.
-  const planned = place.resources.filter(({ name }) => (kind === 'lspci' ? typeof name === 'number' : !isWindow(name)));
+  const planned = place.resources.filter(({ name }) => mayBe(name, kind));
   paired(planned, unnumbered, { inOrder: kind === 'lspci', bySize: true }, verdict, add);
+}
+
+/** What a listing may show without a number. */
+function mayBe(name: ResourceName, kind: ListingKind): boolean {
+  // `lspci -v` names the ROM and shows no VF BARs; of a kernel's `BAR 8` it may be unclear whether that is a window.
+  if (kind === 'lspci') return typeof name === 'number';
+  return kind === 'dmesg' ? typeof name !== 'number' && name !== 'rom' : !isWindow(name);
 }
 
 /** `PCI Bus 0000:01`: windows of the bridge above that bus, without which of its memory windows they are. */
