@@ -81,6 +81,10 @@ function describeBridge(
   const express = capability(capabilities, 'express');
   const vendor = config.field(common.vendorId);
   const bytes = capability(capabilities, 'vendorSpecific')?.data.bytes;
+  const reservation = vendor === RED_HAT && bytes ? decodeQemuReservation(bytes) : null;
+  // QEMU's ports come out of reset with closed windows; with io-reserve=0 that value is hardwired, and only the capability
+  // tells (hw/pci-bridge/gen_pcie_root_port.c).
+  const io = reservation?.io === 0n ? 0 : widths.io;
   const u32 = (field: { offset: number }) => config.u32(field.offset);
   return {
     kind: bridgeKind(at, capabilities, report),
@@ -88,8 +92,10 @@ function describeBridge(
     secondary: config.field(type1.secondaryBus),
     subordinate: config.field(type1.subordinateBus),
     ...widths,
+    io,
+    reservation,
     windows: {
-      io: widths.io ? decodeIoWindow(config.u16(type1.ioBase.offset), u32(type1.ioBaseUpper16)) : null,
+      io: io ? decodeIoWindow(config.u16(type1.ioBase.offset), u32(type1.ioBaseUpper16)) : null,
       memory: decodeMemoryWindow(u32(type1.memoryBase)),
       prefetchable: widths.prefetchable
         ? decodePrefetchableWindow(
@@ -106,7 +112,6 @@ function describeBridge(
         : 'none',
     express: express?.at ?? 0,
     ari: express?.data.ariForwardingEnabled ?? false,
-    reservation: vendor === RED_HAT && bytes ? decodeQemuReservation(bytes) : null,
     functions: [],
   };
 }

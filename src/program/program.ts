@@ -20,14 +20,15 @@ const read = ({ at, register, width }: RegisterWrite): ConfigOp => readOp(at, re
 const readWord = ({ at, register }: BitChange): ConfigOp => readOp(at, register, 2);
 
 /** The reads that show whether a programme holds, and what their answers say. */
-function checks({ buses, forwarding, addresses, commands }: Programme) {
+function checks({ buses, forwarding, addresses, windows, commands }: Programme) {
+  const registers = [...buses, ...addresses, ...windows];
   const bits = [...forwarding, ...commands].filter(({ set }) => set !== 0);
   const wanted = [
-    ...[...buses, ...addresses].map((one) => ({ one, wrote: one.value, mask: one.mask })),
+    ...registers.map((one) => ({ one, wrote: one.value, mask: one.mask })),
     ...bits.map((one) => ({ one, wrote: one.set, mask: one.set })),
   ];
   return {
-    ops: [...[...buses, ...addresses].map(read), ...bits.map(readWord)],
+    ops: [...registers.map(read), ...bits.map(readWord)],
     compare: (answers: readonly number[]): Mismatch[] =>
       wanted.flatMap(({ one: { id, at, what, register }, wrote, mask }, i) => {
         const answer = answers[i] ?? 0xffff_ffff;
@@ -74,22 +75,25 @@ export async function program(access: ConfigAccess, programme: Programme): Promi
       exit: Exit.outside,
     });
   }
-  const { buses, forwarding, addresses, commands } = programme;
+  const { buses, forwarding, addresses, windows, commands } = programme;
+  const state = [...commands.map(readWord), ...windows.map(read)];
   const first = await access.batch([
     ...buses.map(write),
-    ...forwarding.map(readWord),
-    ...(forwarding.length === 0 ? commands.map(readWord) : []),
+    ...(forwarding.length > 0 ? forwarding.map(readWord) : state),
   ]);
   let before = first.slice(buses.length);
   if (forwarding.length > 0) {
     const forward = changes(forwarding, before, ({ set }, now) => now | set);
-    before = (await access.batch([...forward, ...commands.map(readWord)])).slice(forward.length);
+    before = (await access.batch([...forward, ...state])).slice(forward.length);
   }
+  const held = before.slice(commands.length);
   const off = changes(commands, before, ({ clear }, now) => now & ~clear);
   const cleared = commands.map(({ clear }, i) => (before[i] ?? 0) & ~clear);
-  const on = changes(commands, cleared, ({ set }, now) => now | set);
+  // Bottom-up: nothing can be reached until all that lies behind its port is in place.
+  const on = changes(commands, cleared, ({ set }, now) => now | set).reverse();
   const { ops, compare } = checks(programme);
-  const writes = [...off, ...addresses.map(write), ...on];
+  const moved = windows.filter(({ value, mask }, i) => (((held[i] ?? 0) ^ value) & mask) !== 0);
+  const writes = [...off, ...addresses.map(write), ...moved.map(write), ...on];
   const mismatches = compare((await access.batch([...writes, ...ops])).slice(writes.length));
   if (mismatches.length > 0) throw notKept(mismatches);
 }
