@@ -77,7 +77,8 @@ export class DmesgReader implements ListingReader {
     }
     const bridge = bridgeTo.exec(message);
     if (bridge?.[1]) {
-      const { fn } = this.#function(address, source);
+      const { fn, resources, numbered } = this.#function(address, source);
+      forgetWindows(resources, numbered);
       const secondary = parseInt(bridge[1], 16);
       fn.isBridge = true;
       fn.buses = { secondary, subordinate: parseInt(bridge[2] ?? bridge[1], 16), source };
@@ -125,6 +126,16 @@ export class DmesgReader implements ListingReader {
     const found = { fn: { address, source, resources: [] }, resources: new Map(), numbered: new Map() };
     if (this.#functions.size < MOST_FUNCTIONS) this.#functions.set(key, found);
     return found;
+  }
+}
+
+/** The windows that are open follow a bridge's line: what was open before and is not named again is so no more. */
+function forgetWindows(resources: BootFunction['resources'], numbered: BootFunction['numbered']) {
+  for (const name of ['io', 'memory', 'prefetchable'] as const) {
+    if (resources.get(name)?.placement.state === 'assigned') resources.delete(name);
+  }
+  for (const [index, { placement }] of numbered) {
+    if (placement.state === 'assigned') numbered.delete(index);
   }
 }
 
