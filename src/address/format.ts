@@ -21,9 +21,27 @@ export function formatSize(size: bigint): string {
   return `${value} ${unit === 0 && value === 1n ? 'byte' : units[unit]}`;
 }
 
+/** A size for people where the range beside it is exact: `1.5 TiB`, `~769 MiB` (the `~` says that it is rounded). */
+export function roughSize(size: bigint): string {
+  const unit = Math.min(units.length - 1, Math.max(0, Math.floor((size.toString(2).length - 1) / 10)));
+  const scale = 1n << BigInt(unit * 10);
+  if (unit === 0 || size % scale === 0n) return formatSize(size);
+  // Hundredths, rounded; at most 1024 of the next unit, so Number is exact.
+  const hundredths = Number((size * 100n + scale / 2n) / scale);
+  const exact = (size * 100n) % scale === 0n;
+  return `${exact ? '' : '~'}${hundredths >= 10_000 ? Math.round(hundredths / 100) : hundredths / 100} ${units[unit]}`;
+}
+
 /** A power of two with QEMU's suffix, `64G`; anything else in hexadecimal. Both are exact. */
 export function formatQemuSize(size: bigint): string {
-  for (const [shift, suffix] of [[60n, 'E'], [50n, 'P'], [40n, 'T'], [30n, 'G'], [20n, 'M'], [10n, 'K']] as const) {
+  for (const [shift, suffix] of [
+    [60n, 'E'],
+    [50n, 'P'],
+    [40n, 'T'],
+    [30n, 'G'],
+    [20n, 'M'],
+    [10n, 'K'],
+  ] as const) {
     if (size > 0n && size % (1n << shift) === 0n) return `${size >> shift}${suffix}`;
   }
   return hex(size);
@@ -35,9 +53,13 @@ const shifts: Readonly<Record<string, bigint>> = { k: 10n, m: 20n, g: 30n, t: 40
 
 function checked(value: bigint, text: string, what: string): bigint {
   if (value < 0n || value >= ADDRESS_SPACE) {
-    throw new Problem(`${what}-range`, `${text} is not ${what === 'size' ? 'a size' : 'an address'} of at most 64 bits`, {
-      facts: { text },
-    });
+    throw new Problem(
+      `${what}-range`,
+      `${text} is not ${what === 'size' ? 'a size' : 'an address'} of at most 64 bits`,
+      {
+        facts: { text },
+      },
+    );
   }
   return value;
 }

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
 import { Exit, Problem } from '../problem/problem.js';
 
 /** File descriptors that QEMU inherits: connected sockets without a name, so that nothing is left on any file system. */
@@ -16,10 +17,13 @@ export interface QemuEnd {
 
 /** What is kept of QEMU's standard error, for messages. */
 const STDERR_KEPT = 64 * 1024;
+/** How long after its end QEMU's standard error is waited for. */
+const DRAIN_MS = 200;
 
 /**
  * The shell waits for a line before it becomes QEMU. Together with the parent-death signal, which setpriv sets before,
- * this leaves no moment at which pinbar can die and QEMU live on: died it before the signal was set, the line never comes.
+ * this leaves no moment at which pinbar can die and QEMU live on: if it died before the signal was set, the line never
+ * comes.
  */
 const GATE = 'read -r _ <&3 && exec "$@"';
 
@@ -49,15 +53,22 @@ export class QemuProcess {
    * Starts `argv` (program first).
    * @throws Problem `qemu-missing`, exit 3, where the program cannot be found
    */
-  constructor(argv: readonly string[], options: { readonly onStderr: (chunk: Buffer) => void; readonly onNotice: (text: string) => void }) {
+  constructor(
+    argv: readonly string[],
+    options: { readonly onStderr: (chunk: Buffer) => void; readonly onNotice: (text: string) => void },
+  ) {
     const [name = ''] = argv;
     const program = findProgram(name);
     if (!program) {
-      throw new Problem('qemu-missing', `${name} is not ${name.includes('/') ? 'a program that can be run' : 'on the PATH'}`, {
-        exit: Exit.outside,
-        hint: `install it (Debian: apt-get install ${packageOf(name)}), or give its path; pinbar run --sim FILE needs no QEMU`,
-        facts: { program: name },
-      });
+      throw new Problem(
+        'qemu-missing',
+        `${name} is not ${name.includes('/') ? 'a program that can be run' : 'on the PATH'}`,
+        {
+          exit: Exit.outside,
+          hint: `install it (Debian: apt-get install ${packageOf(name)}), or give its path; pinbar run --sim FILE needs no QEMU`,
+          facts: { program: name },
+        },
+      );
     }
     const setpriv = findProgram('setpriv');
     if (!setpriv) {
@@ -82,8 +93,11 @@ export class QemuProcess {
         resolve(this.#end);
       };
       this.#child.on('error', () => end({ code: 127, signal: null }));
-      // `close` comes when standard error has been read to its end as well.
-      this.#child.on('close', (code, signal) => end({ code, signal }));
+      this.#child.on('exit', (code, signal) => {
+        // What it said last is on its way still; a helper of QEMU's that holds the pipe open must not hold pinbar.
+        const drained = new Promise<void>((done) => (stderr as Readable).once('end', done));
+        void Promise.race([drained, setTimeout(DRAIN_MS, undefined, { ref: true })]).then(() => end({ code, signal }));
+      });
     });
     this.qmp.write('\n');
   }

@@ -26,7 +26,11 @@ export class Qtest implements PhysicalMemory {
   #answered = 0;
   #lost: Problem | undefined;
 
+  /** Resolves when the connection is gone. */
+  readonly closed: Promise<void>;
+
   constructor(private readonly stream: Duplex) {
+    this.closed = new Promise((resolve) => stream.once('close', () => resolve()));
     const decoder = new LineDecoder((line) => this.#line(line));
     stream.on('data', (chunk: Buffer) => {
       try {

@@ -1,0 +1,20 @@
+import { loadMachine } from '../../machine/load.js';
+import { place } from '../../place/place.js';
+import { planToJson } from '../../place/plan-json.js';
+import { Exit } from '../../problem/problem.js';
+import { work, type Context } from '../context.js';
+import { readInput, writeOutput } from '../files.js';
+import { renderResult } from '../render/result.js';
+import type { PlanFlags } from './plan.js';
+
+export async function plan(this: Context, flags: PlanFlags, file: string): Promise<void> {
+  await work(this, async (io) => {
+    const { name, text } = await readInput(file, io);
+    const machine = await loadMachine(text, name);
+    const result = place(machine);
+    const json = `${JSON.stringify(planToJson(result), null, 2)}\n`;
+    if (flags.out !== undefined) await writeOutput(flags.out, json);
+    io.stdout.write(flags.json ? json : renderResult(result, io.stdout, io.env));
+    return result.status === 'placed' ? Exit.done : Exit.noPlan;
+  });
+}

@@ -1,0 +1,32 @@
+import { buildCommand } from '@stricli/core';
+import type { Context } from '../context.js';
+
+export interface PlanFlags {
+  readonly json: boolean;
+  readonly out?: string;
+}
+
+export const planCommand = buildCommand<PlanFlags, [string], Context>({
+  loader: async () => (await import('./plan-work.js')).plan,
+  parameters: {
+    flags: {
+      json: { kind: 'boolean', brief: 'Print the plan as JSON', default: false },
+      out: {
+        kind: 'parsed',
+        parse: String,
+        brief: 'Write the plan as JSON to this file',
+        placeholder: 'FILE',
+        optional: true,
+      },
+    },
+    positional: {
+      kind: 'tuple',
+      parameters: [{ parse: String, brief: 'Machine file, YAML or JSON; - is standard input', placeholder: 'FILE' }],
+    },
+  },
+  docs: {
+    brief: 'Solve a machine file, or say why it cannot be solved',
+    fullDescription:
+      'Solves a machine file: bus numbers, BARs and bridge windows. Exit code 0 with a plan, 2 where there is none (and why), 1 for a file that is wrong.',
+  },
+});

@@ -1,0 +1,79 @@
+import { loadMachine } from '../../machine/load.js';
+import type { Machine } from '../../machine/model.js';
+import { planToJson } from '../../place/plan-json.js';
+import type { Plan, PlanResult } from '../../place/plan.js';
+import { Exit, Problem } from '../../problem/problem.js';
+import { work, type Context } from '../context.js';
+import { readInput, writeOutput } from '../files.js';
+import { styleFor, type Io } from '../io.js';
+import { Progress } from '../progress.js';
+import { renderPlan, renderResult } from '../render/result.js';
+import type { RunFlags } from './run.js';
+
+export async function run(this: Context, flags: RunFlags, ...argv: string[]): Promise<void> {
+  await work(this, async (io) => {
+    if (flags.sim !== undefined) {
+      if (argv.length > 0 || flags.machine !== undefined || flags.verify) {
+        throw new Problem(
+          'usage',
+          '--sim runs on the simulated machine: it takes no QEMU command line, --machine or --verify',
+        );
+      }
+      const { runSimulated } = await import('./run-sim.js');
+      return runSimulated(flags, flags.sim, io);
+    }
+    return runReal(flags, argv, io);
+  });
+}
+
+async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promise<number> {
+  if (flags.json) {
+    throw new Problem('usage', '--json goes with --sim: with QEMU, standard output is the guest’s', {
+      hint: 'use --plan-out FILE for the plan as JSON',
+    });
+  }
+  if (argv.length === 0) {
+    throw new Problem('usage', 'there is no QEMU command line', {
+      hint: 'write it after --, as it is: pinbar run -- qemu-system-aarch64 -machine virt …',
+    });
+  }
+  const [{ parsePinOption }, { runRequest }, { runQemu }] = await Promise.all([
+    import('../../qemu/args/pins.js'),
+    import('../../qemu/request.js'),
+    import('../../qemu/run.js'),
+  ]);
+  const progress = new Progress(io.stderr, flags.verbose);
+  const machineFile = flags.machine === undefined ? undefined : await readMachine(flags.machine, io);
+  const request = runRequest(argv, {
+    pins: (flags.pin ?? []).flatMap(parsePinOption),
+    ...(machineFile ? { machineFile } : {}),
+    verify: flags.verify,
+    notice: (text) => progress.line(text),
+  });
+  try {
+    return await runQemu(request, {
+      stage: (text) => progress.stage(text, text === 'running'),
+      notice: (text) => progress.line(text),
+      stderr: (chunk) => io.stderr.write(chunk.toString('utf8')),
+      planned: async (plan) => {
+        if (flags.planOut !== undefined) await writePlan(flags.planOut, plan);
+        if (!flags.quiet) io.stderr.write(renderPlan(plan, styleFor(io.stderr, io.env)));
+      },
+    });
+  } catch (error) {
+    progress.end();
+    if (!(error instanceof Problem) || error.code !== 'no-plan') throw error;
+    io.stderr.write(renderResult(error.facts['result'] as PlanResult, io.stderr, io.env));
+    return Exit.noPlan;
+  } finally {
+    progress.end();
+  }
+}
+
+export const writePlan = (path: string, plan: Plan): Promise<void> =>
+  writeOutput(path, `${JSON.stringify(planToJson(plan), null, 2)}\n`);
+
+export async function readMachine(path: string, io: Io): Promise<{ machine: Machine; name: string }> {
+  const { name, text } = await readInput(path, io);
+  return { machine: await loadMachine(text, name), name };
+}

@@ -1,0 +1,76 @@
+import { buildCommand } from '@stricli/core';
+import type { Context } from '../context.js';
+
+export interface RunFlags {
+  readonly pin?: readonly string[];
+  readonly machine?: string;
+  readonly planOut?: string;
+  readonly verify: boolean;
+  readonly sim?: string;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+}
+
+export const runCommand = buildCommand<RunFlags, string[], Context>({
+  loader: async () => (await import('./run-work.js')).run,
+  parameters: {
+    flags: {
+      pin: {
+        kind: 'parsed',
+        parse: String,
+        variadic: true,
+        optional: true,
+        brief: 'Put BARs of the device with this id at these bus addresses (also rom@ADDR, vfN@ADDR)',
+        placeholder: 'ID=barN@ADDR[,barM@ADDR]',
+      },
+      machine: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        brief: 'Take pins and reserved ranges from this machine file',
+        placeholder: 'FILE',
+      },
+      planOut: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        brief: 'Write the plan as JSON to this file',
+        placeholder: 'FILE',
+      },
+      verify: {
+        kind: 'boolean',
+        default: false,
+        brief: 'Check at every reset and at the end that the guest has kept the plan; exit code 3 where it has not',
+      },
+      sim: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        brief: 'Do it on the simulated machine that this machine file describes; needs no QEMU',
+        placeholder: 'FILE',
+      },
+      json: { kind: 'boolean', default: false, brief: 'With --sim: print the plan as JSON' },
+      verbose: { kind: 'boolean', default: false, brief: 'Say every stage, with its time' },
+      quiet: { kind: 'boolean', default: false, brief: 'Print no table, only problems' },
+    },
+    positional: {
+      kind: 'array',
+      parameter: { parse: String, brief: 'After --: the QEMU command line, as it is', placeholder: 'QEMU ARGS' },
+    },
+    aliases: { q: 'quiet' },
+  },
+  docs: {
+    brief: 'Start QEMU with every BAR where it belongs',
+    fullDescription: [
+      'Starts stock QEMU paused, enumerates its PCI tree, solves, programs every BAR and bridge window, tells the guest to',
+      'keep them, and lets it run; the same again at every reset. fixed-bars=, pci-pre-enum= and pcie-mmio-window= in the QEMU',
+      'command line are taken out and honoured. The exit code is QEMU’s own; 1 bad input, 2 no valid plan, 3 something',
+      'outside failed.',
+    ].join('\n'),
+    customUsage: [
+      '[--pin ID=barN@ADDR]... [--machine FILE] [--plan-out FILE] [--verify] -- qemu-system-aarch64 ARGS...',
+      '--sim FILE',
+    ],
+  },
+});

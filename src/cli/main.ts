@@ -1,0 +1,30 @@
+import { run } from '@stricli/core';
+import { Exit } from '../problem/problem.js';
+import { app } from './app.js';
+import { report, type Context } from './context.js';
+import type { Io } from './io.js';
+
+/**
+ * The command line as a function.
+ * @param argv the arguments after the program's name
+ * @returns the exit code: docs/reference.md, "Exit codes"
+ */
+export async function main(argv: readonly string[], io: Io): Promise<number> {
+  const context: Context & { process: { exitCode?: number | string | null } } = {
+    io,
+    exitCode: undefined,
+    process: {
+      stdout: io.stdout,
+      stderr: io.stderr,
+      env: { ...io.env, STRICLI_NO_COLOR: io.env['NO_COLOR'] ? '1' : undefined } as Record<string, string>,
+    } as never,
+  };
+  try {
+    await run(app, argv.length > 0 ? argv : ['--help'], context);
+  } catch (error) {
+    return report(error, io);
+  }
+  if (context.exitCode !== undefined) return context.exitCode;
+  // Anything but success that no command has set is a mistake in the arguments.
+  return context.process.exitCode === 0 || context.process.exitCode === undefined ? Exit.done : Exit.badInput;
+}

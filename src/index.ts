@@ -1,0 +1,8 @@
+/** The library: plain data in, plain data out, usable in a browser. */
+export { place, type PlaceOptions } from './place/place.js';
+export { planFromJson, planToJson } from './place/plan-json.js';
+export type * from './place/plan.js';
+export type * from './machine/model.js';
+export { loadMachine, machineFrom } from './machine/load.js';
+export { AddressRange } from './address/range.js';
+export { Problem, Problems } from './problem/problem.js';

@@ -1,0 +1,37 @@
+/** The candidates closest to a misspelt word, best first: at most three, none where nothing is close. */
+export function nearest(word: string, candidates: Iterable<string>): string[] {
+  const limit = Math.max(1, Math.floor(word.length / 2));
+  return [...new Set(candidates)]
+    .slice(0, 10_000)
+    .map((candidate) => ({
+      candidate,
+      distance: editDistance(word.toLowerCase().slice(0, 64), candidate.toLowerCase().slice(0, 64)),
+    }))
+    .filter(({ distance }) => distance <= limit)
+    .sort((a, b) => a.distance - b.distance || (a.candidate < b.candidate ? -1 : 1))
+    .slice(0, 3)
+    .map(({ candidate }) => candidate);
+}
+
+/** Levenshtein's distance: insertions, deletions and substitutions, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
+
+/** `did you mean dev0 or dev1?`, or the start of the list of what there is. */
+export function suggest(word: string, candidates: Iterable<string>, what: string): string {
+  const all = [...new Set(candidates)];
+  const near = nearest(word, all);
+  if (near.length > 0) return `did you mean ${near.join(' or ')}?`;
+  if (all.length === 0) return `there is no ${what}`;
+  return `the ${what}s are ${all.slice(0, 12).join(', ')}${all.length > 12 ? `, and ${all.length - 12} more` : ''}`;
+}

@@ -1,0 +1,49 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { hex } from '../address/format.js';
+import { DEFAULT_HIGH_MMIO_SIZE, highMmioWindow } from '../machine/boards/virt-aarch64.js';
+import { AddressRange } from '../address/range.js';
+import { Exit, Problem } from '../problem/problem.js';
+
+/** What explains QEMU's refusal to start, by its own words on standard error. */
+export async function explainDeath(
+  problem: Problem,
+  context: {
+    readonly program: string;
+    readonly mmioWindow: { readonly base: bigint; readonly size: bigint } | undefined;
+  },
+): Promise<Problem> {
+  const stderr = String(problem.facts['stderr'] ?? '');
+  const { mmioWindow } = context;
+  if (mmioWindow && /Property '[^']*\.highmem-mmio-size' not found/.test(stderr)) {
+    const fixed = highMmioWindow(0n, DEFAULT_HIGH_MMIO_SIZE);
+    const version = await versionOf(context.program);
+    return new Problem(
+      'window-needs-newer-qemu',
+      `pcie-mmio-window=${hex(mmioWindow.base)}:${hex(mmioWindow.size)} needs highmem-mmio-size, which came with QEMU 10.0; this is ${version}, whose 64-bit window is fixed at ${AddressRange.sized(fixed.base, fixed.size).toString()}`,
+      { exit: Exit.outside, hint: 'use QEMU 10.0 or later, or pin within that window', facts: problem.facts },
+    );
+  }
+  const missing =
+    /(?:could not load kernel|Couldn't open dtb file|could not load initrd|Failed to load) '?([^'\n]+)'?/.exec(
+      stderr,
+    )?.[1];
+  if (missing !== undefined) {
+    return new Problem('qemu-died', problem.message, {
+      exit: Exit.outside,
+      hint: `look whether ${missing} exists and can be read`,
+      facts: problem.facts,
+    });
+  }
+  return problem;
+}
+
+/** `QEMU 7.2.22`, by the program's own word. */
+async function versionOf(program: string): Promise<string> {
+  try {
+    const { stdout } = await promisify(execFile)(program, ['--version'], { timeout: 5000 });
+    return /version (\d+\.\d+\.\d+)/.exec(stdout)?.[1]?.replace(/^/, 'QEMU ') ?? 'an older QEMU';
+  } catch {
+    return 'an older QEMU';
+  }
+}

@@ -1,0 +1,209 @@
+import { formatQemuSize, hex } from '../address/format.js';
+import { GiB } from '../address/kinds.js';
+import { AddressRange } from '../address/range.js';
+import { DEFAULT_HIGH_MMIO_SIZE, highMmioWindow } from '../machine/boards/virt-aarch64.js';
+import type { Machine } from '../machine/model.js';
+import type { Pin } from '../pin/pins.js';
+import { Problem } from '../problem/problem.js';
+import { appendArgs, formatQemuArgs, hasOption, parseQemuArgs, type QemuCommandLine } from './args/command-line.js';
+import { controlOf, type QemuControl } from './args/control.js';
+import { requireDeviceIds } from './args/known-ids.js';
+import { bootOf, machineOf, memoryOf } from './args/machine.js';
+import { mergePins, type PinRequest } from './args/pins.js';
+import { takeRfc, type MmioWindow } from './args/take-rfc.js';
+import type { RunRequest } from './run.js';
+import { defaultActions, type Actions } from './supervise.js';
+
+export interface RequestOptions {
+  /** `--pin`, parsed. */
+  readonly pins: readonly PinRequest[];
+  readonly machineFile?: { readonly machine: Machine; readonly name: string };
+  readonly verify: boolean;
+  readonly notice: (text: string) => void;
+}
+
+/**
+ * Understands a QEMU command line: takes out what stock QEMU does not know, finds what this QEMU can do instead, and
+ * refuses what cannot be kept.
+ * @param argv the words after `--`, program first
+ * @throws Problem, exit 1, with the argument in question
+ */
+export function runRequest(argv: readonly string[], options: RequestOptions): RunRequest {
+  const rfc = takeRfc(parseQemuArgs(argv));
+  const requests = mergePins([...rfc.pins, ...options.pins]);
+  requireDeviceIds(rfc.command, requests);
+  const arch = boardOf(rfc.command);
+  const control = controlOf(rfc.command);
+  refuse(rfc.command, control);
+  boots(rfc.command, control, options.notice);
+  const extra = [...defaultMonitor(rfc.command, control), ...highMmio(rfc.command, rfc.mmioWindow)];
+  return {
+    argv: formatQemuArgs(appendArgs(rfc.command, extra)),
+    arch,
+    pins: requests.map((request): Pin => ({
+      id: request.id,
+      target: request.bar,
+      address: request.address,
+      source: request.where.text,
+    })),
+    ...(options.machineFile ? { machineFile: options.machineFile } : {}),
+    ...(rfc.mmioWindow ? { mmioWindow: { base: rfc.mmioWindow.base, size: rfc.mmioWindow.size } } : {}),
+    paused: control.paused,
+    actions: actionsOf(control),
+    verify: options.verify,
+  };
+}
+
+/** The boards that pinbar can pin on. */
+function boardOf(command: QemuCommandLine): Machine['arch'] {
+  const arch = /qemu-system-([a-z0-9_]+)[^/]*$/.exec(command.program)?.[1];
+  const { type } = machineOf(command);
+  if (arch !== undefined && arch !== 'aarch64') {
+    throw new Problem('machine-unsupported', `${command.program}: pinbar run works with qemu-system-aarch64 so far`, {
+      hint: 'pinbar plan solves machine files of every architecture',
+    });
+  }
+  if (type === undefined) {
+    throw new Problem(
+      'machine-missing',
+      'the QEMU command line names no machine, and qemu-system-aarch64 has no default',
+      {
+        hint: 'add -machine virt',
+      },
+    );
+  }
+  if (!/^virt(?:-\d+\.\d+)?$/.test(type)) {
+    throw new Problem(
+      'machine-unsupported',
+      `-machine ${type}: pinbar run works with the board virt, which has PCI Express and describes itself in a device tree`,
+      {
+        hint: 'use -machine virt',
+        facts: { type },
+      },
+    );
+  }
+  return 'aarch64';
+}
+
+const refusals: readonly { readonly option: string; readonly why: string; readonly hint: string }[] = [
+  {
+    option: 'daemonize',
+    why: 'pinbar programs the machine again at every reset, so it stays beside QEMU for its life, and QEMU may not leave it',
+    hint: 'run pinbar itself in the background: systemd-run, or setsid pinbar run … &',
+  },
+  {
+    option: 'incoming',
+    why: 'an incoming migration brings the state of PCI devices with it, BARs included: there is nothing to pin',
+    hint: 'pin on the side that the machine comes from',
+  },
+  {
+    option: 'loadvm',
+    why: 'a snapshot brings the state of PCI devices with it, BARs included: there is nothing to pin',
+    hint: 'start without -loadvm; load the snapshot from the monitor afterwards',
+  },
+  {
+    option: 'preconfig',
+    why: 'there is no machine to program before its configuration is complete',
+    hint: 'leave -preconfig out',
+  },
+  {
+    option: 'qtest',
+    why: 'QEMU has one qtest server, and pinbar needs it to program the machine',
+    hint: 'leave -qtest out',
+  },
+  {
+    option: 'qtest-log',
+    why: 'QEMU has one qtest server, and pinbar needs it to program the machine',
+    hint: 'leave -qtest-log out',
+  },
+];
+
+function refuse(command: QemuCommandLine, control: QemuControl): void {
+  for (const { option, why, hint } of refusals) {
+    if (hasOption(command, option)) {
+      throw new Problem('option-refused', `-${option} cannot be used with pinbar run: ${why}`, {
+        hint,
+        facts: { option },
+      });
+    }
+  }
+  if (control.daemonize) {
+    throw new Problem('option-refused', `-daemonize cannot be used with pinbar run`, {
+      facts: { option: 'daemonize' },
+    });
+  }
+}
+
+/** What the machine starts, and what is to be said of it. */
+function boots(command: QemuCommandLine, control: QemuControl, notice: (text: string) => void): void {
+  const { kernel, firmware } = bootOf(command);
+  if (firmware !== undefined) {
+    notice(
+      'firmware that enumerates PCI itself moves what was programmed here, unless it heeds pci-enum-done in the device tree; stock EDK2 does not',
+    );
+    return;
+  }
+  const loader = command.arguments.some(({ option, value }) => option === 'device' && value?.includes('loader'));
+  if (kernel === undefined && !loader && !control.paused) {
+    throw new Problem(
+      'kernel-missing',
+      'the QEMU command line has neither -kernel nor firmware: the guest has nothing to run',
+      {
+        hint: 'add -kernel Image -initrd initrd -append …',
+      },
+    );
+  }
+}
+
+function actionsOf(control: QemuControl): Actions {
+  const { reboot, shutdown, panic } = control.actions;
+  return {
+    reboot: control.noReboot || reboot === 'shutdown' ? 'shutdown' : 'reset',
+    shutdown: control.noShutdown || shutdown === 'pause' ? 'pause' : 'poweroff',
+    panic: panic === 'pause' || panic === 'none' || panic === 'exit-failure' ? panic : defaultActions.panic,
+  };
+}
+
+/**
+ * The monitor that QEMU would have by default, said aloud: with pinbar's own monitor on the command line QEMU no longer
+ * makes it (system/vl.c, qemu_create_default_devices).
+ */
+function defaultMonitor(command: QemuCommandLine, control: QemuControl): string[] {
+  const own = ['mon', 'monitor', 'qmp', 'qmp-pretty'].some((option) => hasOption(command, option));
+  if (own || control.nodefaults) return [];
+  if (!control.nographic) return ['-monitor', 'vc:80Cx24C'];
+  return hasOption(command, 'serial') ? ['-monitor', 'stdio'] : ['-serial', 'mon:stdio'];
+}
+
+/**
+ * What of stock QEMU gives `pcie-mmio-window`: nothing, where the board's own window holds it, else `highmem-mmio-size` of
+ * QEMU 10.0 and later, whose window lies at the first multiple of its size above RAM. Whether it really does is read
+ * from the device tree afterwards.
+ * @throws Problem `window-impossible`
+ */
+function highMmio(command: QemuCommandLine, asked: MmioWindow | undefined): string[] {
+  if (!asked || machineOf(command).properties.has('highmem-mmio-size')) return [];
+  const range = AddressRange.sized(asked.base, asked.size);
+  const { size: memory, maximum } = memoryOf(command);
+  const ram = maximum ?? memory ?? GiB;
+  for (let size = DEFAULT_HIGH_MMIO_SIZE; size < 1n << 52n; size *= 2n) {
+    const window = highMmioWindow(ram, size);
+    if (!AddressRange.sized(window.base, window.size).covers(range)) continue;
+    return size === DEFAULT_HIGH_MMIO_SIZE ? [] : ['-machine', `highmem-mmio-size=${formatQemuSize(size)}`];
+  }
+  throw new Problem(
+    'window-impossible',
+    `${asked.where.text}: no window of QEMU's virt board holds ${range.toString()}: the window is a power of two in size, at least ${hex(DEFAULT_HIGH_MMIO_SIZE)}, and lies at the first multiple of its size above RAM`,
+    {
+      hint: `for a window that holds ${hex(range.base)}, keep within ${around(range.base)}`,
+      facts: { asked: range.toString() },
+    },
+  );
+}
+
+/** The window that a power of two gives around an address, where RAM ends below it. */
+function around(base: bigint): string {
+  let size = DEFAULT_HIGH_MMIO_SIZE;
+  while (size * 2n <= base) size *= 2n;
+  return AddressRange.sized(size, size).toString();
+}

@@ -1,0 +1,109 @@
+import type { Qmp, QmpEvent } from './qmp.js';
+
+/**
+ * What the user wants to happen, as QEMU's `-action` has it. While pinbar supervises, QEMU itself runs with
+ * `reboot=shutdown,shutdown=pause`, so that a reset stops the machine before the guest's first instruction.
+ */
+export interface Actions {
+  readonly reboot: 'reset' | 'shutdown';
+  readonly shutdown: 'poweroff' | 'pause';
+  readonly panic: 'pause' | 'shutdown' | 'exit-failure' | 'none';
+}
+
+/** QEMU's defaults, qapi/run-state.json. */
+export const defaultActions: Actions = { reboot: 'reset', shutdown: 'poweroff', panic: 'shutdown' };
+
+/** What QEMU is started with, in the place of the user's own. */
+export const SUPERVISED = 'reboot=shutdown,shutdown=pause';
+
+/** `reason` of a SHUTDOWN event that was a reset before `reboot=shutdown` made it one (system/runstate.c). */
+const resets = new Set(['guest-reset', 'host-qmp-system-reset']);
+
+export interface Supervised {
+  /** Programs the machine that was just reset; it stands before its first instruction. */
+  readonly reprogram: () => Promise<void>;
+  /** The guest has stopped for good or for a reset; registers are as it left them. `reason` as QEMU has it. */
+  readonly onStop: (reason: string) => Promise<void>;
+}
+
+/**
+ * Keeps a running machine programmed for its life: programs it again at every reset, and does for the user's
+ * `-action` what QEMU can no longer do itself. `supervise` ends with the connection; what `reprogram` throws is thrown on.
+ * The exit code is 1 where QEMU's own would have been (`panic=exit-failure`) and cannot be any more, else undefined.
+ */
+export async function supervise(
+  qmp: Qmp,
+  actions: Actions,
+  running: boolean,
+  { reprogram, onStop }: Supervised,
+): Promise<{ readonly exitCode?: number }> {
+  const events = queue(qmp);
+  for await (const { event, data } of events) {
+    switch (event) {
+      case 'STOP':
+        running = false;
+        break;
+      case 'RESUME':
+        running = true;
+        break;
+      case 'SHUTDOWN': {
+        const reason = String(data['reason']);
+        await onStop(reason);
+        if (resets.has(reason) && actions.reboot === 'reset') {
+          await resetAgain(qmp, reprogram, running);
+          // The events of pinbar's own reset are not news; RESUME, if any, follows in its turn.
+        } else if (actions.shutdown === 'poweroff') {
+          await quit(qmp);
+          if (reason === 'guest-panic' && actions.panic === 'exit-failure') return { exitCode: 1 };
+        }
+        break;
+      }
+      case 'GUEST_PANICKED':
+        // With shutdown=pause QEMU makes panic=shutdown a pause, and sends no SHUTDOWN.
+        if (actions.panic === 'shutdown' && actions.shutdown === 'poweroff') await quit(qmp);
+        break;
+    }
+  }
+  return {};
+}
+
+/** The machine stands paused after a reset that did not happen: lets it happen, programs it, and lets it go on. */
+async function resetAgain(qmp: Qmp, reprogram: () => Promise<void>, running: boolean): Promise<void> {
+  const reset = qmp.waitFor(({ event }) => event === 'RESET');
+  reset.catch(() => undefined);
+  await qmp.execute('set-action', { reboot: 'reset' });
+  await qmp.execute('system_reset');
+  await reset;
+  await Promise.all([reprogram(), qmp.execute('set-action', { reboot: 'shutdown' })]);
+  if (running) await qmp.execute('cont');
+}
+
+/** QEMU closes the connection as it goes; that is no failure here. */
+async function quit(qmp: Qmp): Promise<void> {
+  await qmp.execute('quit').catch(() => undefined);
+}
+
+/** Events in order, also those that come while one is being dealt with; ends with the connection. */
+async function* queue(qmp: Qmp): AsyncGenerator<QmpEvent> {
+  const waiting: QmpEvent[] = [];
+  let wake: () => void = () => undefined;
+  let open = true;
+  const stop = qmp.onEvent((event) => {
+    waiting.push(event);
+    wake();
+  });
+  void qmp.closed.then(() => {
+    open = false;
+    wake();
+  });
+  try {
+    for (;;) {
+      const event = waiting.shift();
+      if (event) yield event;
+      else if (!open) return;
+      else await new Promise<void>((resolve) => (wake = resolve));
+    }
+  } finally {
+    stop();
+  }
+}
