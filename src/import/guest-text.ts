@@ -66,9 +66,20 @@ export class GuestTextReader {
       this.#found.push(seen);
       this.#functions += seen.functions.length;
     }
-    while (this.#found.length > MOST_OBSERVATIONS || this.#functions > 4 * MOST_FUNCTIONS) {
-      this.#functions -= this.#found.shift()?.functions.length ?? this.#functions;
+    if (this.#found.length > 2 * MOST_OBSERVATIONS || this.#functions > 8 * MOST_FUNCTIONS) this.#forgetFirst();
+  }
+
+  #forgetFirst() {
+    let kept = 0;
+    let from = this.#found.length;
+    while (from > 0 && this.#found.length - from < MOST_OBSERVATIONS) {
+      const functions = this.#found[from - 1]?.functions.length ?? 0;
+      if (kept > 0 && kept + functions > 4 * MOST_FUNCTIONS) break;
+      kept += functions;
+      from--;
     }
+    this.#found.splice(0, from);
+    this.#functions = kept;
   }
 }
 
