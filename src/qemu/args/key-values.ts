@@ -53,8 +53,15 @@ export function parseKeyValues(text: string, impliedKey?: string): KeyValue[] {
 /** `key=value`, commas of the value doubled. */
 export const formatKeyValue = (key: string, value: string): string => `${key}=${value.replaceAll(',', ',,')}`;
 
-/** The argument made of these parts, each as it was written. */
-export const joinKeyValues = (parts: readonly KeyValue[]): string => parts.map(({ text }) => text).join(',');
+/**
+ * The argument made of these parts, each as it was written. Flags without a name (`a,,b` after a flag) are left out:
+ * behind a value, their comma would become part of it.
+ */
+export const joinKeyValues = (parts: readonly KeyValue[]): string =>
+  parts
+    .filter(({ bare, text }) => !bare || text !== '')
+    .map(({ text }) => text)
+    .join(',');
 
 /** The last value of `key`, as QEMU takes it; undefined where it is not given. */
 export const lastValue = (parts: readonly KeyValue[], key: string): string | undefined =>
