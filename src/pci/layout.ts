@@ -41,5 +41,4 @@ export const bit = (value: number, index: number): boolean => ((value >>> index)
 export const named = <const N extends Readonly<Record<number, string>>>(
   names: N,
   raw: number,
-): N[keyof N] | { readonly reserved: number } =>
-  raw in names ? (names[raw as keyof N]) : { reserved: raw };
+): N[keyof N] | { readonly reserved: number } => (raw in names ? names[raw as keyof N] : { reserved: raw });

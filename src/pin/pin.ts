@@ -6,11 +6,12 @@ import { place, type PlaceOptions } from '../place/place.js';
 import type { Plan } from '../place/plan.js';
 import { Exit, Problem } from '../problem/problem.js';
 import { program } from '../program/program.js';
-import { programme, type Programme } from '../program/programme.js';
+import { programme, type Programme, type ProgrammeOptions } from '../program/programme.js';
 
 export interface PinOptions {
   readonly enumerate?: EnumerateOptions;
   readonly place?: PlaceOptions;
+  readonly programme?: ProgrammeOptions;
 }
 
 export interface Pinned {
@@ -36,7 +37,7 @@ export async function pin(
   const topology = await enumerate(access, hosts, options.enumerate);
   const machine = await prepare(topology);
   const plan = planOf(machine, options.place);
-  const steps = programme(topology, plan);
+  const steps = programme(topology, plan, options.programme);
   await program(access, steps);
   return { topology, machine, plan, programme: steps };
 }

@@ -89,8 +89,7 @@ export async function program(access: ConfigAccess, programme: Programme): Promi
   const held = before.slice(commands.length);
   const off = changes(commands, before, ({ clear }, now) => now & ~clear);
   const cleared = commands.map(({ clear }, i) => (before[i] ?? 0) & ~clear);
-  // Bottom-up: nothing can be reached until all that lies behind its port is in place.
-  const on = changes(commands, cleared, ({ set }, now) => now | set).reverse();
+  const on = changes(commands, cleared, ({ set }, now) => now | set);
   const { ops, compare } = checks(programme);
   const moved = windows.filter(({ value, mask }, i) => (((held[i] ?? 0) ^ value) & mask) !== 0);
   const writes = [...off, ...addresses.map(write), ...moved.map(write), ...on];

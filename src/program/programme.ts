@@ -49,22 +49,31 @@ export interface Programme {
    * of these writes (0.1 to 0.4 ms; a BAR without decoding takes 5 us).
    */
   readonly windows: readonly RegisterWrite[];
-  /** Command registers, top-down: `clear` before the addresses are written, `set` after them and bottom-up. */
+  /** Command registers, top-down: `clear` before the addresses are written, `set` after them. */
   readonly commands: readonly BitChange[];
+}
+
+export interface ProgrammeOptions {
+  /**
+   * False leaves address decoding and bus mastering off, as reset does: the operating system switches them on when a driver
+   * takes a device. Linux before 6.15 switches decoding off and on around each BAR that it sizes, and for each time QEMU
+   * builds its memory map anew; with decoding off it leaves the Command register alone.
+   */
+  readonly decoding?: boolean;
 }
 
 /**
  * What has to be written to make the functions of `topology` follow `plan`.
  * @throws Problem `plan-topology-mismatch`
  */
-export function programme(topology: Topology, plan: Plan): Programme {
+export function programme(topology: Topology, plan: Plan, options: ProgrammeOptions = {}): Programme {
   const matched = matchPlan(topology, plan);
   return {
     buses: matched.flatMap(busWrites),
     forwarding: matched.flatMap(forwardingOf),
     addresses: matched.flatMap(functionWrites),
     windows: matched.flatMap(windowWrites),
-    commands: matched.flatMap(commandOf),
+    commands: matched.flatMap((one) => commandOf(one, options.decoding ?? true)),
   };
 }
 
@@ -172,13 +181,15 @@ function prefetchableWrites(write: Writer, { prefetchable }: SeenBridge, planned
  * a driver enables a device behind them (drivers/pci/pci.c, pci_enable_bridge). Endpoints do not: their drivers call
  * pci_set_master, and until then no device may write to memory.
  */
-function commandOf({ at, seen, planned, bridge }: Matched): BitChange[] {
+function commandOf({ at, seen, planned, bridge }: Matched, decoding: boolean): BitChange[] {
   if (seen.headerType > 1) return [];
+  const change = { id: planned.id, at, what: 'Command', register: common.command.offset, clear: DECODE };
+  if (!decoding) return [{ ...change, set: 0 }];
   const io = planned.bars.some(({ type }) => type === 'io') || (bridge?.io ?? null) !== null;
   const memory =
     planned.bars.some(({ type }) => type !== 'io') ||
     (bridge?.memory ?? null) !== null ||
     (bridge?.prefetchable ?? null) !== null;
   const set = (io ? Command.io : 0) | (memory ? Command.memory : 0) | (bridge ? Command.busMaster : 0);
-  return [{ id: planned.id, at, what: 'Command', register: common.command.offset, clear: DECODE, set }];
+  return [{ ...change, set }];
 }

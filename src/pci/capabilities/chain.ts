@@ -30,7 +30,10 @@ function* standardChain(config: ConfigBytes, report: (issue: ChainIssue) => void
   const seen = new Set<number>();
   for (let at = config.field(type0.capabilitiesPointer) & ~3; at !== 0; at = config.u8(at + 1) & ~3) {
     const id = at < 0x40 ? 0xff : config.u8(at);
-    if (id === 0xff || seen.has(at)) { report({ code: 'capability-chain-broken', register: at, after: [...seen] }); return; }
+    if (id === 0xff || seen.has(at)) {
+      report({ code: 'capability-chain-broken', register: at, after: [...seen] });
+      return;
+    }
     seen.add(at);
     yield { at, id, version: 0 };
   }
@@ -41,7 +44,8 @@ function* extendedChain(config: ConfigBytes, report: (issue: ChainIssue) => void
   const seen = new Set<number>();
   for (let at = EXTENDED_START; at !== 0;) {
     if (at < EXTENDED_START || seen.has(at)) {
-      report({ code: 'capability-chain-broken', register: at, after: [...seen] }); return;
+      report({ code: 'capability-chain-broken', register: at, after: [...seen] });
+      return;
     }
     const header = config.u32(at);
     if (header === 0 && at === EXTENDED_START) return;
