@@ -33,6 +33,8 @@ export interface Item {
   fixed: Span | null;
   /** Bus address. */
   at: bigint;
+  /** Where it lies in a window that has no address yet. */
+  offset: bigint;
 }
 
 export interface WindowDemand {
@@ -93,17 +95,19 @@ export const inSlotOrder = sortedBySlot;
 type Open = Record<WindowKind, Item[]>;
 
 /**
- * What the machine needs of one kind of address space, with `decisions` taken. What is not decided goes where a reader
+ * What some host bridges, given by index, need of one kind of address space, with `decisions` taken. What is not decided goes where a reader
  * expects it, or, with `undecided: 'drop'`, is left out: what has no plan then has none at all.
  */
 export function demandOf(
   machine: Machine,
   space: 'io' | 'memory',
+  hosts: ReadonlySet<number>,
   decisions: Decisions,
   undecided: 'expect' | 'drop' = 'expect',
 ): Demand {
   const demand: Demand = { items: [], homeless: [], choices: [] };
   machine.hostBridges.forEach((bridge, host) => {
+    if (!hosts.has(host)) return;
     new Builder(machine, host, space, decisions, undecided === 'drop', demand).root(bridge.functions);
   });
   return demand;
@@ -157,6 +161,7 @@ class Builder {
       ceiling: bar.type === 'mem64' ? HIGH : LOW,
       fixed: bar.pin === undefined ? null : { base: bar.pin, limit: bar.pin + size - 1n },
       at: bar.pin ?? -1n,
+      offset: 0n,
     };
     this.add(item, parent, open, this.homes(bar, parent));
   }
@@ -236,6 +241,7 @@ class Builder {
       ceiling,
       fixed: pin ? { base: pin.base, limit: pin.limit } : hullOf(items, granule),
       at: pin ? pin.base : -1n,
+      offset: 0n,
     };
     this.add(item, parent, above, windowHomes(kind, ceiling, parent));
   }
@@ -283,5 +289,17 @@ function windowHomes(kind: WindowKind, ceiling: bigint, parent: MachineFunction 
 
 function reserveItem(fn: MachineFunction, kind: WindowKind, host: number, size: bigint): Item {
   const tracks = tracksOf(kind === 'io' ? 'io' : 'mem64');
-  return { fn, subject: 'reserve', host, tracks, window: null, size, align: 1n, ceiling: HIGH, fixed: null, at: -1n };
+  return {
+    fn,
+    subject: 'reserve',
+    host,
+    tracks,
+    window: null,
+    size,
+    align: 1n,
+    ceiling: HIGH,
+    fixed: null,
+    at: -1n,
+    offset: 0n,
+  };
 }

@@ -53,6 +53,17 @@ export class FreeList {
     return null;
   }
 
+  /** The highest multiple of `align` from `low` on where `size` bytes end at or before `high`. */
+  highest(low: bigint, high: bigint, size: bigint, align: bigint): Fit | null {
+    let found: Fit | null = null;
+    for (let gap = this.head; gap !== null && gap.low <= high; gap = gap.next) {
+      const end = gap.high < high ? gap.high : high;
+      const at = (end + 1n - size) & -align;
+      if (at >= gap.low && at >= low) found = { gap, at };
+    }
+    return found;
+  }
+
   /** Takes `size` bytes at `at` out of `gap`, where a fit was found. */
   take(gap: Gap, at: bigint, size: bigint): void {
     const after = at + size;

@@ -65,6 +65,7 @@ class Search {
   readonly #weight: bigint[];
   readonly #seen = new Map<string, bigint>();
   readonly #path: Part[] = [];
+  readonly #cost: number;
   #fixedPlaced = 0;
   #remaining: number;
   #best: Order | null = null;
@@ -95,6 +96,8 @@ class Search {
     this.#weight = units.map(() => 0n);
     for (const part of parts) this.#weigh(part, 1n);
     this.#remaining = parts.length;
+    // What a step costs, in time and in memory, grows with the kinds of parts.
+    this.#cost = 1 + (this.#kinds.length >> 3);
   }
 
   run(): Order | null {
@@ -133,7 +136,7 @@ class Search {
       return this.line.any;
     }
     if (this.#hopeless(cursor)) return false;
-    this.budget.spend();
+    this.budget.spend(this.#cost);
     const state = `${this.#fixedPlaced}:${this.#left.join()}`;
     const before = this.#seen.get(state);
     if (before !== undefined && before <= cursor) return false;

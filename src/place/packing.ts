@@ -1,6 +1,6 @@
-import { alignUp, ascending, minOf } from '../address/align.js';
+import { alignUp, ascending, maxOf, minOf } from '../address/align.js';
 import type { Item, Span, WindowDemand } from './demand.js';
-import type { Gap } from './free-list.js';
+import type { Fit, Gap } from './free-list.js';
 import { FreeList } from './free-list.js';
 import type { Segment } from './segments.js';
 
@@ -12,17 +12,25 @@ import type { Segment } from './segments.js';
 /** Far above any sum of sizes: a window without pins is laid out from 0 first, and moved to its address afterwards. */
 const ENDLESS = 1n << 80n;
 
-const nowhere: Gap = { low: 1n, high: 0n, next: null };
-
 /** Largest alignment first, then largest size; the sort is stable, so that bus order breaks ties. */
 const bySize = (a: Item, b: Item): number => ascending(b.align, a.align) || ascending(b.size, a.size);
 const byBase = (a: Item, b: Item): number => ascending(a.fixed?.base ?? 0n, b.fixed?.base ?? 0n);
+
+/** Where a window grows that has to: its pins have room on both sides. */
+type Side = 'above' | 'below';
 
 /** Puts every item into the segments. True: each has its `at`. */
 export function pack(items: readonly Item[], segments: readonly Segment[]): boolean {
   for (const item of items) measure(item);
   const fixed = items.filter((item) => item.fixed);
-  const taken = settleRoot(fixed, segments);
+  // Windows grow in ascending order. Where they stand close, what lies below one is of no use to the next ones.
+  return (
+    packAround(items, fixed, segments, 'above') || (fixed.length > 0 && packAround(items, fixed, segments, 'below'))
+  );
+}
+
+function packAround(items: readonly Item[], fixed: readonly Item[], segments: readonly Segment[], side: Side): boolean {
+  const taken = settleRoot(fixed, segments, side);
   if (!taken) return false;
   const free = new FreeList(unionOf(segments), taken);
   // What fits in few places goes before what fits in many.
@@ -44,7 +52,7 @@ export function unionOf(segments: readonly Segment[]): Span[] {
   return spans;
 }
 
-/** Sizes of windows without pins, with their contents relative to the base in `at`. */
+/** Sizes of windows without pins, and in `offset` where their contents lie in them. */
 function measure(item: Item): void {
   const window = item.window;
   if (!window) return;
@@ -69,7 +77,7 @@ function layOut(item: Item, window: WindowDemand): void {
       const fit = free.lowest(from, 0n, ENDLESS, child.size, child.align, 0n);
       if (!fit) return null;
       free.take(fit.gap, fit.at, child.size);
-      child.at = fit.at;
+      child.offset = fit.at;
       if (fit.at + child.size > end) end = fit.at + child.size;
       return fit.gap;
     },
@@ -78,28 +86,31 @@ function layOut(item: Item, window: WindowDemand): void {
   item.size = alignUp(end, window.granule);
 }
 
-/** Calls `put` for each item with the gap to look from: no gap before the one that the last of the same shape took fits. */
-function fill(items: readonly Item[], put: (item: Item, from: Gap | null) => Gap | null, head: Gap | null): boolean {
+/**
+ * Calls `put` for each item with the gap to look from: no gap before the one that the last of the same shape took fits.
+ * The items for which it found no gap.
+ */
+function fill(items: readonly Item[], put: (item: Item, from: Gap | null) => Gap | null, head: Gap | null): Item[] {
+  const left: Item[] = [];
   let last: Item | undefined;
   let from = head;
   for (const item of items) {
     if (last?.size !== item.size || last.align !== item.align || last.ceiling !== item.ceiling) from = head;
-    const gap = put(item, from);
-    if (!gap) return false;
-    from = gap;
     last = item;
+    if (from) from = put(item, from);
+    if (!from) left.push(item);
   }
-  return true;
+  return left;
 }
 
 /** Gives a window without pins, or anything else, its address; contents move along. */
 function moveTo(item: Item, at: bigint): void {
   item.at = at;
-  if (item.window) for (const child of item.window.items) moveTo(child, at + child.at);
+  if (item.window) for (const child of item.window.items) moveTo(child, at + child.offset);
 }
 
 /** Puts what is pinned on root buses, and windows around pins with all that they hold. The CPU addresses taken, or null. */
-function settleRoot(fixed: readonly Item[], segments: readonly Segment[]): Span[] | null {
+function settleRoot(fixed: readonly Item[], segments: readonly Segment[], side: Side): Span[] | null {
   const homes: { item: Item; segment: Segment; base: bigint; limit: bigint }[] = [];
   for (const item of fixed) {
     const span = item.fixed;
@@ -116,7 +127,7 @@ function settleRoot(fixed: readonly Item[], segments: readonly Segment[]): Span[
     const { shift } = segment;
     const low = free - shift > segment.base ? free - shift : segment.base;
     const high = next === undefined ? segment.limit : minOf(segment.limit, next - shift - 1n);
-    const span = settle(item, low, high);
+    const span = settle(item, low, high, side);
     if (!span) return null;
     taken.push({ base: span.base + shift, limit: span.limit + shift });
     free = span.limit + shift + 1n;
@@ -139,7 +150,7 @@ function homeOf(item: Item, span: Span, segments: readonly Segment[]): Segment |
  * Puts an item that cannot move, and the contents of a window around them, between `low` and `high`. The range that it
  * takes, or null where that fails.
  */
-function settle(item: Item, low: bigint, high: bigint): Span | null {
+function settle(item: Item, low: bigint, high: bigint, side: Side): Span | null {
   const { fixed, window } = item;
   if (!fixed || fixed.base < low || fixed.limit > high) return null;
   if (!window) return (fixed.base & (item.align - 1n)) === 0n && fixed.limit <= item.ceiling ? fixed : null;
@@ -150,23 +161,25 @@ function settle(item: Item, low: bigint, high: bigint): Span | null {
     limit: ((minOf(high, window.ceiling) + 1n) & -granule) - 1n,
   };
   if (room.limit > window.ceiling || fixed.base < room.base || fixed.limit > room.limit) return null;
-  const taken = settleInside(window, room);
+  const taken = settleInside(window, room, side);
   if (!taken) return null;
   const free = new FreeList([room], taken);
-  const span = pin ? fillPinned(window, room, free) : fillAround(window, room, taken, free);
+  const [first, last] = [taken[0], taken.at(-1)];
+  const hull = first && last && { base: first.base & -granule, limit: alignUp(last.limit + 1n, granule) - 1n };
+  const span = pin ? fillPinned(window, room, free) : hull ? fillAround(hull, window, room, free, side) : null;
   if (!span) return null;
   item.at = span.base;
   item.size = span.limit - span.base + 1n;
   return span;
 }
 
-function settleInside(window: WindowDemand, room: Span): Span[] | null {
+function settleInside(window: WindowDemand, room: Span, side: Side): Span[] | null {
   const fixed = window.items.filter((item) => item.fixed).sort(byBase);
   const taken: Span[] = [];
   let low = room.base;
   for (const [i, item] of fixed.entries()) {
     const next = fixed[i + 1]?.fixed?.base;
-    const span = settle(item, low, next === undefined ? room.limit : minOf(room.limit, next - 1n));
+    const span = settle(item, low, next === undefined ? room.limit : minOf(room.limit, next - 1n), side);
     if (!span) return null;
     taken.push(span);
     low = span.limit + 1n;
@@ -177,45 +190,39 @@ function settleInside(window: WindowDemand, room: Span): Span[] | null {
 const freeItems = (window: WindowDemand): Item[] => window.items.filter((item) => !item.fixed).sort(bySize);
 
 function fillPinned(window: WindowDemand, room: Span, free: FreeList): Span | null {
-  const done = fill(
-    freeItems(window),
-    (item, from) => {
-      const fit = free.lowest(from, room.base, minOf(room.limit, item.ceiling), item.size, item.align, 0n);
-      if (!fit) return null;
-      free.take(fit.gap, fit.at, item.size);
-      moveTo(item, fit.at);
-      return fit.gap;
-    },
-    free.head,
-  );
-  return done ? room : null;
+  const put = (item: Item, from: Gap | null): Gap | null => {
+    const fit = free.lowest(from, room.base, minOf(room.limit, item.ceiling), item.size, item.align, 0n);
+    if (!fit) return null;
+    free.take(fit.gap, fit.at, item.size);
+    moveTo(item, fit.at);
+    return fit.gap;
+  };
+  return fill(freeItems(window), put, free.head).length === 0 ? room : null;
 }
 
-/** Fills the gaps between the pins first, then what lies above them, then what lies below, so that the window stays small. */
-function fillAround(window: WindowDemand, room: Span, taken: readonly Span[], free: FreeList): Span | null {
-  let base = taken[0]?.base ?? room.base;
-  let limit = taken.at(-1)?.limit ?? room.base;
-  const first = base;
-  const done = fill(
-    freeItems(window),
-    (item, from) => {
-      const high = minOf(room.limit, item.ceiling);
-      const fit = free.lowest(from, first, high, item.size, item.align, 0n);
-      if (fit) {
-        free.take(fit.gap, fit.at, item.size);
-        moveTo(item, fit.at);
-        if (fit.at + item.size - 1n > limit) limit = fit.at + item.size - 1n;
-        return fit.gap;
-      }
-      const below = (minOf(base - 1n, high) + 1n - item.size) & -item.align;
-      if (below < room.base) return null;
-      base = below;
-      moveTo(item, below);
-      return from ?? nowhere;
-    },
-    free.head,
-  );
-  if (!done) return null;
+/**
+ * Fills the gaps between the pins first, where contents cost nothing, and then the room on either side of them, as near as
+ * it can be.
+ */
+function fillAround(hull: Span, window: WindowDemand, room: Span, free: FreeList, side: Side): Span | null {
+  let { base, limit } = hull;
+  const put = (item: Item, fit: Fit | null): Gap | null => {
+    if (!fit) return null;
+    free.take(fit.gap, fit.at, item.size);
+    moveTo(item, fit.at);
+    base = minOf(base, fit.at);
+    limit = maxOf(limit, fit.at + item.size - 1n);
+    return fit.gap;
+  };
+  const inside = (item: Item, from: Gap | null, low: bigint, high: bigint) =>
+    put(item, free.lowest(from, low, minOf(high, item.ceiling), item.size, item.align, 0n));
+  const below = (item: Item) => {
+    return put(item, free.highest(room.base, minOf(hull.base - 1n, item.ceiling), item.size, item.align));
+  };
+  const left = fill(freeItems(window), (item, from) => inside(item, from, hull.base, hull.limit), free.head);
+  const lefter = side === 'above' ? left : left.filter((item) => !below(item));
+  const leftest = fill(lefter, (item, from) => inside(item, from, hull.limit + 1n, room.limit), free.head);
+  if (!(side === 'above' ? leftest.every(below) : leftest.length === 0)) return null;
   return { base: base & -window.granule, limit: alignUp(limit + 1n, window.granule) - 1n };
 }
 

@@ -15,7 +15,7 @@ export interface PlaceOptions {
   readonly remedies?: boolean;
 }
 
-export const DEFAULT_STEPS = 1_000_000;
+export const DEFAULT_STEPS = 4_000_000;
 
 /**
  * Finds bus numbers, addresses and windows for everything in `machine`, or says why there are none. Pure: the same input

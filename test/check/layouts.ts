@@ -207,7 +207,7 @@ class Maker {
       const size =
         type === 'io' ? 4n << BigInt(random.int(0, 5)) : (4n * KiB) << BigInt(random.int(0, inLow ? 11 : 18));
       const leaf: Leaf = { size, align: size, at: 0n };
-      (type === 'io' ? lines.io! : high ? lines.pref! : lines.low).push(leaf);
+      (type === 'io' ? lines.io! : high ? lines.pref : lines.low).push(leaf);
       draft.bars.push({ bar: { index, type, prefetchable, size }, leaf });
       index += type === 'mem64' ? 2 : 1;
     }

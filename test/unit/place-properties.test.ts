@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { place } from '../../src/place/place.js';
 import { checkPlan } from '../check/check-plan.js';
 import { validMachine } from '../check/layouts.js';
+import { hasLayout, smallMachine } from '../check/reference.js';
 
 const runs = Number(process.env['PLACE_RUNS'] ?? 300);
 
@@ -25,6 +26,20 @@ describe('a layout that was valid to begin with', () => {
         if (plan.status === 'placed') expect(checkPlan(machine, plan)).toEqual([]);
       }),
       { numRuns: runs },
+    );
+  });
+});
+
+describe('a small machine of unknown status', () => {
+  it('has a plan exactly when trying every address finds one', () => {
+    fc.assert(
+      fc.property(fc.nat(), (seed) => {
+        const machine = smallMachine(seed);
+        const plan = place(machine, { remedies: false });
+        expect(plan.status).toBe(hasLayout(machine) ? 'placed' : 'infeasible');
+        if (plan.status === 'placed') expect(checkPlan(machine, plan)).toEqual([]);
+      }),
+      { numRuns: runs * 3 },
     );
   });
 });
