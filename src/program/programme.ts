@@ -56,8 +56,8 @@ export interface Programme {
 export interface ProgrammeOptions {
   /**
    * False leaves address decoding and bus mastering off, as reset does: the operating system switches them on when a driver
-   * takes a device. Linux before 6.15 switches decoding off and on around each BAR that it sizes, and for each time QEMU
-   * builds its memory map anew; with decoding off it leaves the Command register alone.
+   * takes a device. Linux before 4453f360862e ("PCI: Batch BAR sizing operations", 2025) switches decoding off and on around
+   * each BAR that it sizes, and each time QEMU builds its memory map anew; with decoding off it has nothing to switch.
    */
   readonly decoding?: boolean;
 }
