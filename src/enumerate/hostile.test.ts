@@ -70,7 +70,7 @@ describe('a hostile device', () => {
   it('that goes away between two reads is taken as absent', async () => {
     const topology = await enumerate(
       answering(({ at, register, width }) =>
-        register === 0 && at.device === 3 && at.bus === 0 ? 0x1234_5678 : allOnes(width),
+        register === 0 && at.bus === 0 && at.device === 3 && at.fn === 0 ? 0x1234_5678 : allOnes(width),
       ),
       [host],
     );
@@ -142,8 +142,8 @@ describe('hostile machines', () => {
     const access = answering(({ register, width }) =>
       register === 0x0c ? 0x0080_0000 : width === 4 ? 0x1234_5678 : 0x80,
     );
-    const topology = await enumerate(access, [host], { maxFunctions: 300 });
-    expect(allFunctions(topology).length).toBeLessThanOrEqual(300);
+    const topology = await enumerate(access, [host], { maxFunctions: 100 });
+    expect(allFunctions(topology).length).toBeLessThanOrEqual(100);
     expect(codes(topology)).toContain('too-many-functions');
     expect(access.ops).toBeLessThan(60_000);
   });
@@ -158,18 +158,13 @@ describe('hostile machines', () => {
 
   it('with any registers at all end without an error, and every finding is a sentence', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.infiniteStream(fc.nat({ max: 0xffff_ffff })), async (noise) => {
-        const access = answering(({ width }) => Number(noise.next().value) & allOnes(width));
-        const topology = await enumerate(
-          answering(
-            ({ width, ...op }) => (
-              access.ops++,
-              (Number(noise.next().value) & allOnes(width) & (op.register === 0 ? 0x1fff : -1)) >>> 0
-            ),
-          ),
-          [host],
-          { maxFunctions: 60 },
-        );
+      fc.asyncProperty(fc.infiniteStream(fc.nat({ max: 0xffff_ffff })), async (noise: Iterator<number, unknown>) => {
+        const access = answering(({ width, register }) => {
+          const value = Number(noise.next().value);
+          // Most first dwords are a plausible vendor id, or little would be found.
+          return ((register === 0 ? value & 0x1fff : value) & allOnes(width)) >>> 0;
+        });
+        const topology = await enumerate(access, [host], { maxFunctions: 60 });
         for (const finding of topology.findings)
           expect(findingText(finding)).toMatch(/^0000:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]: .+/);
       }),
