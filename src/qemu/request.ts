@@ -5,7 +5,14 @@ import { DEFAULT_HIGH_MMIO_SIZE, highMmioWindow } from '../machine/boards/virt-a
 import type { Machine } from '../machine/model.js';
 import type { Pin } from '../pin/pins.js';
 import { Problem } from '../problem/problem.js';
-import { appendArgs, formatQemuArgs, hasOption, parseQemuArgs, type QemuCommandLine } from './args/command-line.js';
+import {
+  appendArgs,
+  formatQemuArgs,
+  hasOption,
+  parseQemuArgs,
+  showArgument,
+  type QemuCommandLine,
+} from './args/command-line.js';
 import { controlOf, type QemuControl } from './args/control.js';
 import { requireDeviceIds } from './args/known-ids.js';
 import { bootOf, machineOf, memoryOf } from './args/machine.js';
@@ -32,9 +39,12 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
   const rfc = takeRfc(parseQemuArgs(argv));
   const requests = mergePins([...rfc.pins, ...options.pins]);
   requireDeviceIds(rfc.command, requests);
-  const arch = boardOf(rfc.command);
   const control = controlOf(rfc.command);
   refuse(rfc.command, control);
+  const arch = boardOf(rfc.command);
+  if (rfc.preEnumerate === false && requests.length > 0) {
+    options.notice('pci-pre-enum=off is taken out: BARs are pinned, so pinbar enumerates');
+  }
   boots(rfc.command, control, options.notice);
   const extra = [...defaultMonitor(rfc.command, control), ...highMmio(rfc.command, rfc.mmioWindow)];
   return {
@@ -119,6 +129,11 @@ const refusals: readonly { readonly option: string; readonly why: string; readon
 ];
 
 function refuse(command: QemuCommandLine, control: QemuControl): void {
+  if (control.printsAndEnds) {
+    throw new Problem('option-refused', `${showArgument(control.printsAndEnds)}: QEMU would print something and end`, {
+      hint: 'run QEMU without pinbar for that',
+    });
+  }
   for (const { option, why, hint } of refusals) {
     if (hasOption(command, option)) {
       throw new Problem('option-refused', `-${option} cannot be used with pinbar run: ${why}`, {

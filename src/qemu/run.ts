@@ -17,6 +17,7 @@ import type { QemuEnd, QemuProcess } from './process.js';
 import { queryPci } from './query-pci.js';
 import { crashed, deathOf, endWithin, sayEnd, startSession, type Session } from './session.js';
 import { supervise, type Actions } from './supervise.js';
+import { rememberTerminal } from './terminal.js';
 import { virtMachine } from './virt-machine.js';
 
 /** What to run, as the command line was understood. */
@@ -62,6 +63,7 @@ interface Ready {
  */
 export async function runQemu(request: RunRequest, report: RunReport): Promise<number> {
   const signals = new SignalForwarding();
+  const restoreTerminal = rememberTerminal();
   try {
     const ready = await start(request, report, signals);
     return await live(request, report, ready, signals);
@@ -72,6 +74,7 @@ export async function runQemu(request: RunRequest, report: RunReport): Promise<n
     throw await explainDeath(error, { program: request.argv[0] ?? '', mmioWindow: request.mmioWindow });
   } finally {
     signals.end();
+    restoreTerminal();
   }
 }
 
