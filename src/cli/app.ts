@@ -1,12 +1,18 @@
-import { buildApplication, buildRouteMap, text_en } from '@stricli/core';
+import { buildApplication, buildRouteMap, help, version, type Application } from '@stricli/core';
 import { VERSION } from './version.js';
 import { planCommand } from './commands/plan.js';
 import { runCommand } from './commands/run.js';
 import { verifyCommand } from './commands/verify.js';
 import type { Context } from './context.js';
+import type { Io } from './io.js';
+import { usageText } from './usage.js';
 
-const routes = buildRouteMap<'plan' | 'run' | 'verify', Context>({
-  routes: { run: runCommand, plan: planCommand, verify: verifyCommand },
+const commands = { run: runCommand, plan: planCommand, verify: verifyCommand };
+
+export const commandNames: readonly string[] = Object.keys(commands);
+
+const routes = buildRouteMap<keyof typeof commands, Context>({
+  routes: commands,
   docs: {
     brief: 'plans, pins and proves where PCI BARs land in guest physical memory',
     fullDescription: [
@@ -19,10 +25,24 @@ const routes = buildRouteMap<'plan' | 'run' | 'verify', Context>({
   },
 });
 
-export const app = buildApplication<Context>(routes, {
-  name: 'pinbar',
-  versionInfo: { currentVersion: VERSION },
-  scanner: { caseStyle: 'allow-kebab-for-camel', allowArgumentEscapeSequence: true },
-  documentation: { disableAnsiColor: false },
-  localization: { loadText: () => text_en },
-});
+/** The commands, with messages about `argv` in the style of `io`. */
+export function makeApp(argv: readonly string[], io: Io): Application<Context> {
+  const text = usageText(argv, io);
+  const formatting = {
+    caseStyle: 'convert-camel-to-kebab',
+    useAliasInUsageLine: false,
+    onlyRequiredInUsageLine: false,
+  } as const;
+  return buildApplication<Context>(
+    routes,
+    {
+      name: 'pinbar',
+      scanner: { caseStyle: 'allow-kebab-for-camel', allowArgumentEscapeSequence: true },
+      localization: { loadText: () => text },
+    },
+    {
+      help: help({ brief: text.briefs.help, defaultForRouteMap: true, formatting }),
+      version: version({ brief: text.briefs.version, info: { currentVersion: VERSION } }),
+    },
+  );
+}

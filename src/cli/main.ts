@@ -1,8 +1,8 @@
 import { run } from '@stricli/core';
-import { Exit } from '../problem/problem.js';
-import { app } from './app.js';
+import { commandNames, makeApp } from './app.js';
 import { report, type Context } from './context.js';
 import type { Io } from './io.js';
+import { usageExit } from './usage.js';
 
 /**
  * The command line as a function.
@@ -20,11 +20,10 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     } as never,
   };
   try {
-    await run(app, argv.length > 0 ? argv : ['--help'], context);
+    await run(makeApp(argv, io), argv.length > 0 ? argv : ['--help'], context);
   } catch (error) {
     return report(error, io);
   }
-  if (context.exitCode !== undefined) return context.exitCode;
-  // Anything but success that no command has set is a mistake in the arguments.
-  return context.process.exitCode === 0 || context.process.exitCode === undefined ? Exit.done : Exit.badInput;
+  // Where no command has set it, the arguments did not lead to one.
+  return context.exitCode ?? usageExit(context.process.exitCode, argv, commandNames, io);
 }
