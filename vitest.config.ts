@@ -9,6 +9,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          globalSetup: 'test/lab/build.ts',
           testTimeout: 180_000,
           hookTimeout: 180_000,
           // Two guests at a time: a TCG guest keeps one core busy.

@@ -70,7 +70,10 @@ export async function runQemu(request: RunRequest, report: RunReport): Promise<n
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== 'qemu-died') throw error;
     // Ended because it was asked to: not a failure to explain.
-    if (signals.last) return signals.exitCode;
+    if (signals.last) {
+      report.notice(`${signals.last} was passed on to QEMU, which ended before the guest ran`);
+      return signals.exitCode;
+    }
     throw await explainDeath(error, { program: request.argv[0] ?? '', mmioWindow: request.mmioWindow });
   } finally {
     signals.end();
@@ -219,6 +222,7 @@ const sayMismatch = ({ id, at, what, wrote, read }: Mismatch): string =>
   `  ${id} (${at}) ${what}: 0x${wrote.toString(16)} was programmed, 0x${read.toString(16)} is there now`;
 
 function exitCodeOf(end: QemuEnd, report: RunReport, signals: SignalForwarding): number {
+  if (signals.last) report.notice(`${signals.last} was passed on to QEMU, which ended`);
   if (end.signal === null) return end.code ?? Exit.outside;
   if (end.signal !== signals.last) report.notice(`QEMU ${sayEnd(end)}`);
   return 128 + constants.signals[end.signal];
