@@ -146,6 +146,23 @@ describe('enumerate', () => {
     expect(findings).toEqual([]);
   });
 
+  it('knows that a QEMU port with io-reserve=0 has no I/O window: its registers are hardwired closed', async () => {
+    const reserve = { buses: 2, io: 0x1000n, memory: 0n, prefetchable: 1n << 32n };
+    const sim = simulate(machineOf([bridge('rp', '1', 'root-port', [], { io: 0, reserve, hotplug: 'pcie' })]), {
+      qemuReservations: true,
+      shape: ({ registers }) => {
+        registers.define(0x1c, 2, 0x00f0);
+        for (let at = 0x40; at < 0x100; at += 4) {
+          if (registers.read(at, 1) === 9 && registers.read(at + 3, 1) === 1) registers.define(at + 8, 4, 0);
+        }
+      },
+    });
+    const { hosts } = await enumerate(sim.access, sim.hosts);
+    const { bridge: port } = hosts[0]!.functions[0]!;
+    expect(port!.reservation).toEqual({ buses: 2, io: 0n, prefetchable64: 1n << 32n });
+    expect(port!.io).toBe(0);
+  });
+
   it('needs few round trips for a tree of 64 functions', async () => {
     const ports = Array.from({ length: 24 }, (_, i) =>
       bridge(`rp${i}`, (i + 1).toString(16), 'root-port', [

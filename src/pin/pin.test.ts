@@ -132,6 +132,30 @@ describe('pin', () => {
     expect(Object.fromEntries(command)).toEqual({ rp: 7, dev: 3, empty: 4 });
   });
 
+  it('leaves decoding to the guest where it is asked to', async () => {
+    const sim = simulate(small);
+    const { plan, programme } = await pin(sim.access, sim.hosts, prepare(sim, small), {
+      programme: { decoding: false },
+    });
+    expect(plan.functions.map(({ address }) => sim.functionAt(address)!.registers.read(4, 2))).toEqual([0, 0, 0]);
+    expect(await verifyProgramme(sim.access, programme)).toEqual([]);
+  });
+
+  it('writes no bridge window that already holds what it should', async () => {
+    const sim = simulate(small);
+    const { programme } = await start(sim, small);
+    const windows: string[] = [];
+    const watched: ConfigAccess = {
+      ...sim.access,
+      batch: (ops) => {
+        for (const op of ops) if (op.kind === 'write' && op.at.bus === 0) windows.push(op.register.toString(16));
+        return sim.access.batch(ops);
+      },
+    };
+    await program(watched, programme);
+    expect(windows.filter((register) => parseInt(register, 16) >= 0x1c)).toEqual([]);
+  });
+
   it('closes windows that hold nothing', async () => {
     const sim = simulate(small);
     await start(sim, small);
