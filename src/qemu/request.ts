@@ -3,7 +3,6 @@ import { GiB } from '../address/kinds.js';
 import { AddressRange } from '../address/range.js';
 import { DEFAULT_HIGH_MMIO_SIZE, highMmioWindow } from '../machine/boards/virt-aarch64.js';
 import type { Machine } from '../machine/model.js';
-import type { Pin } from '../pin/pins.js';
 import { Problem } from '../problem/problem.js';
 import {
   appendArgs,
@@ -16,7 +15,7 @@ import {
 import { controlOf, type QemuControl } from './args/control.js';
 import { requireDeviceIds } from './args/known-ids.js';
 import { bootOf, machineOf, memoryOf } from './args/machine.js';
-import { mergePins, type PinRequest } from './args/pins.js';
+import { mergePins, toPin, type PinRequest } from './args/pins.js';
 import { takeRfc, type MmioWindow } from './args/take-rfc.js';
 import type { RunRequest } from './run.js';
 import { defaultActions, type Actions } from './supervise.js';
@@ -50,12 +49,7 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
   return {
     argv: formatQemuArgs(appendArgs(rfc.command, extra)),
     arch,
-    pins: requests.map((request): Pin => ({
-      id: request.id,
-      target: request.bar,
-      address: request.address,
-      source: request.where.text,
-    })),
+    pins: requests.map(toPin),
     ...(options.machineFile ? { machineFile: options.machineFile } : {}),
     ...(rfc.mmioWindow ? { mmioWindow: { base: rfc.mmioWindow.base, size: rfc.mmioWindow.size } } : {}),
     paused: control.paused,
@@ -132,6 +126,7 @@ function refuse(command: QemuCommandLine, control: QemuControl): void {
   if (control.printsAndEnds) {
     throw new Problem('option-refused', `${showArgument(control.printsAndEnds)}: QEMU would print something and end`, {
       hint: 'run QEMU without pinbar for that',
+      facts: { option: control.printsAndEnds.option },
     });
   }
   for (const { option, why, hint } of refusals) {
@@ -141,11 +136,6 @@ function refuse(command: QemuCommandLine, control: QemuControl): void {
         facts: { option },
       });
     }
-  }
-  if (control.daemonize) {
-    throw new Problem('option-refused', `-daemonize cannot be used with pinbar run`, {
-      facts: { option: 'daemonize' },
-    });
   }
 }
 
@@ -173,8 +163,8 @@ function boots(command: QemuCommandLine, control: QemuControl, notice: (text: st
 function actionsOf(control: QemuControl): Actions {
   const { reboot, shutdown, panic } = control.actions;
   return {
-    reboot: control.noReboot || reboot === 'shutdown' ? 'shutdown' : 'reset',
-    shutdown: control.noShutdown || shutdown === 'pause' ? 'pause' : 'poweroff',
+    reboot: reboot === 'shutdown' ? 'shutdown' : 'reset',
+    shutdown: shutdown === 'pause' ? 'pause' : 'poweroff',
     panic: panic === 'pause' || panic === 'none' || panic === 'exit-failure' ? panic : defaultActions.panic,
   };
 }
@@ -184,8 +174,7 @@ function actionsOf(control: QemuControl): Actions {
  * makes it (system/vl.c, qemu_create_default_devices).
  */
 function defaultMonitor(command: QemuCommandLine, control: QemuControl): string[] {
-  const own = ['mon', 'monitor', 'qmp', 'qmp-pretty'].some((option) => hasOption(command, option));
-  if (own || control.nodefaults) return [];
+  if (control.monitor || control.nodefaults) return [];
   if (!control.nographic) return ['-monitor', 'vc:80Cx24C'];
   return hasOption(command, 'serial') ? ['-monitor', 'stdio'] : ['-serial', 'mon:stdio'];
 }

@@ -9,7 +9,7 @@ import { applyMachineFile, applyPins } from '../../pin/pins.js';
 import { planToJson } from '../../place/plan-json.js';
 import type { Plan, PlanResult } from '../../place/plan.js';
 import { Exit, Problem } from '../../problem/problem.js';
-import { parsePinOption } from '../../qemu/args/pins.js';
+import { parsePinOption, toPin } from '../../qemu/args/pins.js';
 import { simulate, type SimulatedMachine } from '../../sim/simulate.js';
 import type { Io, Style } from '../io.js';
 import { styleFor } from '../io.js';
@@ -26,9 +26,7 @@ export async function runSimulated(flags: RunFlags, file: string, io: Io): Promi
   const windows = Object.fromEntries(machine.hostBridges.map((host) => [host.id, host.windows]));
   const { ram, arch, board, physicalAddressBits, reserved, properties } = machine;
   const id = (at: Parameters<SimulatedMachine['functionAt']>[0]) => simulated.functionAt(at)?.id;
-  const pins = (flags.pin ?? [])
-    .flatMap(parsePinOption)
-    .map((request) => ({ id: request.id, target: request.bar, address: request.address, source: request.where.text }));
+  const pins = (flags.pin ?? []).flatMap(parsePinOption).map(toPin);
   try {
     const pinned = await pin(simulated.access, simulated.hosts, (topology) => {
       const found = toMachine(

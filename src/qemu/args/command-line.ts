@@ -94,12 +94,6 @@ export function appendArgs(command: QemuCommandLine, words: readonly string[]): 
   };
 }
 
-/** The command without the arguments that `drop` is true of. */
-export const withoutArgs = (command: QemuCommandLine, drop: (argument: QemuArgument) => boolean): QemuCommandLine => ({
-  ...command,
-  arguments: command.arguments.filter((argument) => !drop(argument)),
-});
-
 /** Every use of an option, in order, with its argument; only uses that have one. */
 export function valuesOf(
   command: QemuCommandLine,

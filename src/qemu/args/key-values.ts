@@ -50,9 +50,6 @@ export function parseKeyValues(text: string, impliedKey?: string): KeyValue[] {
   return found;
 }
 
-/** `key=value`, commas of the value doubled. */
-export const formatKeyValue = (key: string, value: string): string => `${key}=${value.replaceAll(',', ',,')}`;
-
 /**
  * The argument made of these parts, each as it was written. Flags without a name (`a,,b` after a flag) are left out:
  * behind a value, their comma would become part of it.

@@ -35,23 +35,9 @@ export function machineOf(command: QemuCommandLine): QemuMachine {
   return { type, properties };
 }
 
-/** Accelerators in the order in which QEMU tries them; empty where the choice is QEMU's. */
-export function acceleratorsOf(command: QemuCommandLine): string[] {
-  const named = command.arguments.flatMap(({ option, value }) => {
-    if (option === 'enable-kvm') return ['kvm'];
-    return option === 'accel' && value !== undefined ? (lastValue(parseKeyValues(value, 'accel'), 'accel') ?? []) : [];
-  });
-  return named.length > 0 ? named : (machineOf(command).properties.get('accel')?.split(':') ?? []);
-}
-
-/** The CPU model, without its features; undefined where -cpu is not given. */
-export const cpuOf = (command: QemuCommandLine): string | undefined =>
-  valuesOf(command, 'cpu').at(-1)?.value.split(',')[0];
-
 export interface QemuMemory {
   /** Bytes of RAM at the start; undefined where -m is not given: the board's default, 128 MiB for most. */
   readonly size: bigint | undefined;
-  readonly slots: number | undefined;
   readonly maximum: bigint | undefined;
 }
 
@@ -76,13 +62,12 @@ function qemuSize(text: string, unit: bigint, argument: string): bigint {
  * @throws Problem `qemu-memory`
  */
 export function memoryOf(command: QemuCommandLine): QemuMemory {
-  let memory: QemuMemory = { size: undefined, slots: undefined, maximum: undefined };
+  let memory: QemuMemory = { size: undefined, maximum: undefined };
   for (const { value } of valuesOf(command, 'm')) {
     const shown = `-m ${value}`;
     for (const { key, value: text } of parseKeyValues(value, 'size')) {
       if (key === 'size') memory = { ...memory, size: qemuSize(text, MiB, shown) };
       else if (key === 'maxmem') memory = { ...memory, maximum: qemuSize(text, 1n, shown) };
-      else if (key === 'slots') memory = { ...memory, slots: Number(qemuSize(text, 1n, shown)) };
     }
   }
   return memory;
@@ -90,9 +75,6 @@ export function memoryOf(command: QemuCommandLine): QemuMemory {
 
 export interface QemuBoot {
   readonly kernel: string | undefined;
-  readonly initrd: string | undefined;
-  readonly append: string | undefined;
-  readonly dtb: string | undefined;
   /** What gives the board firmware: -bios, -pflash, a pflash drive, or the machine's pflash0. */
   readonly firmware: string | undefined;
 }
@@ -106,9 +88,6 @@ export function bootOf(command: QemuCommandLine): QemuBoot {
   );
   return {
     kernel: properties.get('kernel'),
-    initrd: properties.get('initrd'),
-    append: properties.get('append'),
-    dtb: properties.get('dtb'),
     firmware: properties.get('firmware') ?? properties.get('pflash0') ?? flash?.value,
   };
 }

@@ -1,9 +1,7 @@
 import { hex, parseAddress } from '../../address/format.js';
 import type { BusAddress } from '../../address/kinds.js';
+import type { Pin, PinTarget } from '../../pin/pins.js';
 import { Problem } from '../../problem/problem.js';
-
-/** What is pinned of a function: a BAR's number, its expansion ROM, or the group of a VF BAR. */
-export type PinTarget = number | 'rom' | `vf${number}`;
 
 /** Where a request stands: the index of its word in the QEMU argv (undefined for pinbar's own options), and its text. */
 export interface ArgumentPlace {
@@ -19,10 +17,18 @@ export interface PinRequest {
   readonly where: ArgumentPlace;
 }
 
+/** The request as `pin` takes it. */
+export const toPin = ({ id, bar, address, where }: PinRequest): Pin => ({
+  id,
+  target: bar,
+  address,
+  source: where.text,
+});
+
 const SYNTAX = 'write barN@ADDRESS, several with commas: bar2@0x6b8000000000,bar4@0x6c8000000000';
 
 /** How a target is written in a pin and in messages: `bar2`, `rom`, `vf0`. */
-export const formatPinTarget = (target: PinTarget): string => (typeof target === 'number' ? `bar${target}` : target);
+const formatPinTarget = (target: PinTarget): string => (typeof target === 'number' ? `bar${target}` : target);
 
 const clip = (text: string) => (text.length > 120 ? `${text.slice(0, 117)}...` : text);
 
