@@ -9,6 +9,38 @@ const letter = { 1: 'b', 2: 'w', 4: 'l' } as const;
 /** Commands that are written at once: enough to fill the pipe, small enough for its buffers. */
 const CHUNK = 512;
 
+/** Dwords that are read as one block from here on. Below it a command each is as fast. */
+const BLOCK = 4;
+
+interface Request {
+  readonly command: string;
+  readonly op: MemoryOp;
+  /** Dwords from `op.address` on; 1 for anything but a block. */
+  readonly count: number;
+}
+
+/**
+ * One command an op, but for dwords that follow each other: those are one block, which QEMU reads dword by dword all the
+ * same (b64read goes through the memory dispatch, and config space takes 4 bytes at most), at a thirtieth of the cost.
+ */
+function* requestsOf(ops: readonly MemoryOp[]): Generator<Request> {
+  for (let i = 0; i < ops.length;) {
+    const op = ops[i] as MemoryOp;
+    let count = 1;
+    const follows = (next: MemoryOp | undefined) =>
+      op.kind === 'read' &&
+      next?.kind === 'read' &&
+      next.width === 4 &&
+      next.address === op.address + BigInt(4 * count);
+    if (op.kind === 'read' && op.width === 4) while (follows(ops[i + count])) count++;
+    if (count < BLOCK) count = 1;
+    const verb = `${op.kind}${letter[op.width]} ${hex(op.address)}`;
+    const single = op.kind === 'read' ? verb : `${verb} ${hex(op.value >>> 0)}`;
+    yield { op, count, command: count === 1 ? single : `b64read ${hex(op.address)} ${hex(4 * count)}` };
+    i += count;
+  }
+}
+
 interface Waiting {
   readonly command: string;
   readonly resolve: (answer: string) => void;
@@ -45,25 +77,28 @@ export class Qtest implements PhysicalMemory {
   }
 
   async batch(ops: readonly MemoryOp[]): Promise<number[]> {
+    const requests = [...requestsOf(ops)];
     const answers: Promise<string>[] = [];
-    for (let from = 0; from < ops.length; from += CHUNK) {
-      answers.push(
-        ...this.#send(
-          ops.slice(from, from + CHUNK).map((op) => {
-            const verb = `${op.kind}${letter[op.width]} ${hex(op.address)}`;
-            return op.kind === 'read' ? verb : `${verb} ${hex(op.value >>> 0)}`;
-          }),
-        ),
-      );
+    for (let from = 0; from < requests.length; from += CHUNK) {
+      answers.push(...this.#send(requests.slice(from, from + CHUNK).map(({ command }) => command)));
     }
     const lines = await Promise.all(answers);
-    return lines.map((line, i) => {
-      const op = ops[i];
-      if (op?.kind !== 'read') return 0;
-      const match = /^0x([0-9a-f]+)$/i.exec(line);
-      if (!match?.[1]) throw this.#stray(line);
-      return Number(BigInt.asUintN(op.width * 8, BigInt(`0x${match[1]}`)));
+    const values: number[] = [];
+    requests.forEach(({ op, count }, i) => {
+      const line = lines[i] ?? '';
+      if (op.kind === 'write') values.push(0);
+      else if (count === 1) {
+        // 64 bits, sign-extended by some versions: the low `width` bytes count.
+        const digits = /^0x([0-9a-f]{1,16})$/.exec(line)?.[1];
+        if (!digits) throw this.#stray(line);
+        values.push(parseInt(digits.slice(-2 * op.width), 16));
+      } else {
+        const bytes = Buffer.from(line, 'base64');
+        if (bytes.length !== 4 * count) throw this.#stray(line);
+        for (let at = 0; at < bytes.length; at += 4) values.push(bytes.readUInt32LE(at));
+      }
     });
+    return values;
   }
 
   async readBytes(address: CpuAddress, size: number): Promise<Uint8Array> {
