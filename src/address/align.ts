@@ -8,11 +8,6 @@ export const isAligned = (address: bigint, alignment: bigint): boolean => (addre
 
 export const isPowerOfTwo = (value: bigint): boolean => value > 0n && (value & (value - 1n)) === 0n;
 
-/** The smallest power of two at or above `value` (at least 1). */
-export function ceilPowerOfTwo(value: bigint): bigint {
-  return value <= 1n ? 1n : 1n << BigInt((value - 1n).toString(2).length);
-}
-
 export const maxOf = (a: bigint, b: bigint): bigint => (a > b ? a : b);
 export const minOf = (a: bigint, b: bigint): bigint => (a < b ? a : b);
 

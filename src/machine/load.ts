@@ -1,13 +1,12 @@
 import * as v from 'valibot';
 import { Problem, Problems, type Where } from '../problem/problem.js';
+import type { Path } from './complain.js';
 import type { Machine } from './model.js';
 import { normalize } from './normalize.js';
 import { machineFileSchema } from './schema.js';
 
 /** A machine file larger than this is refused unread. */
 export const MAX_MACHINE_FILE = 64 * 1024 * 1024;
-
-type Path = readonly (string | number)[];
 
 /** Finds line and column of a path in the text. */
 type Locate = (path: Path) => Where;

@@ -7,7 +7,7 @@ import { arches, barTypes, bridgeKinds } from './model.js';
 /**
  * The machine file as people write it. The schema is the one source of the types, of the checks and of
  * `schema/machine.schema.json`. What one value alone can get wrong is checked here, what several must agree on in
- * `check.ts`.
+ * `normalize.ts`.
  */
 
 const scalar = v.union(
@@ -153,7 +153,7 @@ const window = v.strictObject({ type: v.picklist(barTypes), base: address, size,
 const hostBridge = v.strictObject({
   id: name,
   segment: v.optional(integer(0, 0xffff, 'a segment'), 0),
-  buses: v.optional(v.tuple([bus, bus]), [0, 255]),
+  buses: v.optional(v.tuple([bus, bus])),
   windows: v.optional(v.array(window)),
   functions: v.optional(v.array(fn), []),
 });

@@ -3,11 +3,8 @@ import { AddressRange } from '../address/range.js';
 /**
  * Bridge windows. PCI-to-PCI Bridge Architecture 1.2 §3.2.5; PCI Express Base 6.0 §7.5.1.3. Base and limit are inclusive;
  * a window whose base is above its limit is closed. The low four bits of the I/O and prefetchable registers are read-only
- * and give the width.
+ * and give the width. I/O windows start and end on 4 KiB, memory windows of both kinds on 1 MiB.
  */
-export const IO_GRANULE = 0x1000n;
-/** Memory and prefetchable windows start and end on 1 MiB. */
-export const MEMORY_GRANULE = 0x10_0000n;
 // Not modelled: bridges with 1 KiB I/O windows (a vendor's extension that Linux knows as en1k).
 
 const open = (base: bigint, limit: bigint): AddressRange | null => (base > limit ? null : AddressRange.of(base, limit));

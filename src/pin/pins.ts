@@ -95,7 +95,7 @@ function merge(found: MachineFunction, wanted: MachineFunction, name: string): M
     );
   }
   const pins: Pin[] = [
-    ...wanted.bars.map((bar) => ({ target: bar.index as PinTarget, pin: bar.pin })),
+    ...wanted.bars.map((bar) => ({ target: bar.index, pin: bar.pin })),
     { target: 'rom' as const, pin: wanted.rom?.pin },
     ...(wanted.sriov?.bars ?? []).map((bar) => ({ target: `vf${bar.index}` as const, pin: bar.pin })),
   ].flatMap(({ target, pin }) => (pin === undefined ? [] : [{ id: found.id, target, address: pin, source: name }]));

@@ -23,7 +23,7 @@ export interface DeviceTreeRom {
  */
 export async function findDeviceTree(qmp: Qmp): Promise<DeviceTreeRom> {
   const answer = await qmp.execute('x-query-roms');
-  const text = String((answer as { 'human-readable-text'?: unknown })['human-readable-text'] ?? '');
+  const text = (answer as { 'human-readable-text'?: string } | null)?.['human-readable-text'] ?? '';
   const match = /^addr=([0-9a-f]+) size=0x([0-9a-f]+) mem=\S+ name="(?:dtb|fdt)"$/m.exec(text);
   if (!match) {
     throw new Problem('devicetree-missing', 'this machine has no device tree in its memory', {

@@ -13,7 +13,7 @@ export async function explainDeath(
     readonly mmioWindow: { readonly base: bigint; readonly size: bigint } | undefined;
   },
 ): Promise<Problem> {
-  const stderr = String(problem.facts['stderr'] ?? '');
+  const stderr = typeof problem.facts['stderr'] === 'string' ? problem.facts['stderr'] : '';
   const { mmioWindow } = context;
   if (mmioWindow && /Property '[^']*\.highmem-mmio-size' not found/.test(stderr)) {
     const fixed = highMmioWindow(0n, DEFAULT_HIGH_MMIO_SIZE);

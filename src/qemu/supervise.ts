@@ -85,22 +85,19 @@ async function quit(qmp: Qmp): Promise<void> {
 
 /** Events in order, also those that come while one is being dealt with; ends with the connection. */
 async function* queue(qmp: Qmp): AsyncGenerator<QmpEvent> {
-  const waiting: QmpEvent[] = [];
+  const waiting: (QmpEvent | 'end')[] = [];
   let wake: () => void = () => undefined;
-  let open = true;
-  const stop = qmp.onEvent((event) => {
+  const add = (event: QmpEvent | 'end') => {
     waiting.push(event);
     wake();
-  });
-  void qmp.closed.then(() => {
-    open = false;
-    wake();
-  });
+  };
+  const stop = qmp.onEvent(add);
+  void qmp.closed.then(() => add('end'));
   try {
     for (;;) {
       const event = waiting.shift();
+      if (event === 'end') return;
       if (event) yield event;
-      else if (!open) return;
       else await new Promise<void>((resolve) => (wake = resolve));
     }
   } finally {
