@@ -13,6 +13,8 @@ export interface Mismatch {
   readonly register: number;
   readonly wrote: number;
   readonly read: number;
+  /** Of a window that the plan closes; see {@link RegisterWrite}. */
+  readonly closed: boolean;
 }
 
 const write = ({ at, register, width, value }: RegisterWrite): ConfigOp => writeOp(at, register, width, value);
@@ -24,16 +26,17 @@ function checks({ buses, forwarding, addresses, windows, commands }: Programme) 
   const registers = [...buses, ...addresses, ...windows];
   const bits = [...forwarding, ...commands].filter(({ set }) => set !== 0);
   const wanted = [
-    ...registers.map((one) => ({ one, wrote: one.value, mask: one.mask })),
-    ...bits.map((one) => ({ one, wrote: one.set, mask: one.set })),
+    ...registers.map((one) => ({ one, wrote: one.value, mask: one.mask, closed: one.closed ?? false })),
+    ...bits.map((one) => ({ one, wrote: one.set, mask: one.set, closed: false })),
   ];
   return {
     ops: [...registers.map(read), ...bits.map(readWord)],
     compare: (answers: readonly number[]): Mismatch[] =>
-      wanted.flatMap(({ one: { id, at, what, register }, wrote, mask }, i) => {
+      wanted.flatMap(({ one: { id, at, what, register }, wrote, mask, closed }, i) => {
         const answer = answers[i] ?? 0xffff_ffff;
         if (((answer ^ wrote) & mask) === 0) return [];
-        return [{ id, at: formatBdf(at), what, register, wrote: (wrote & mask) >>> 0, read: (answer & mask) >>> 0 }];
+        const values = { wrote: (wrote & mask) >>> 0, read: (answer & mask) >>> 0 };
+        return [{ id, at: formatBdf(at), what, register, ...values, closed }];
       }),
   };
 }
@@ -92,7 +95,7 @@ export async function program(access: ConfigAccess, programme: Programme): Promi
   const on = changes(commands, cleared, ({ set }, now) => now | set);
   const { ops, compare } = checks(programme);
   const moved = windows.filter(({ value, mask }, i) => (((held[i] ?? 0) ^ value) & mask) !== 0);
-  const writes = [...off, ...addresses.map(write), ...moved.map(write), ...on];
+  const writes = [...off, ...addresses.map(write), ...moved.map(write), ...on.toReversed()];
   const mismatches = compare((await access.batch([...writes, ...ops])).slice(writes.length));
   if (mismatches.length > 0) throw notKept(mismatches);
 }

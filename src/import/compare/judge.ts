@@ -65,8 +65,10 @@ function standing(
   const [first] = candidates;
   if (!first) throw new RangeError('a seen address has at least one reading');
   const { range } = planned;
+  // Linux opens windows below hot-plug ports whatever it was told to keep; nothing that is planned moves by that.
+  if (!range) return { status: 'holds', seen: first.address, detail: 'the plan closes it, and the guest opened it' };
   // Equal numbers count also where the numbering is unsure: a move that undoes an offset exactly does not happen.
-  const match = range && candidates.find(({ address }) => address === range.base);
+  const match = candidates.find(({ address }) => address === range.base);
   if (match) {
     if (seen.size !== undefined && seen.size !== range.size && seen.size !== planned.unit) {
       const detail = `it takes ${hex(seen.size)} bytes in the guest, ${hex(range.size)} in the plan`;
@@ -80,6 +82,6 @@ function standing(
   }
   if (first.unsure !== undefined) return { status: 'not-comparable', detail: first.unsure };
   // No address is what a register that nobody wrote holds.
-  if (range && first.address === 0n) return { status: 'unassigned', detail: 'its register reads 0' };
+  if (first.address === 0n) return { status: 'unassigned', detail: 'its register reads 0' };
   return { status: 'moved', seen: first.address };
 }
