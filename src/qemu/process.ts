@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
-import { setTimeout } from 'node:timers/promises';
 import { Exit, Problem } from '../problem/problem.js';
 
 /** File descriptors that QEMU inherits: connected sockets without a name, so that nothing is left on any file system. */
@@ -95,8 +94,13 @@ export class QemuProcess {
       this.#child.on('error', () => end({ code: 127, signal: null }));
       this.#child.on('exit', (code, signal) => {
         // What it said last is on its way still; a helper of QEMU's that holds the pipe open must not hold pinbar.
-        const drained = new Promise<void>((done) => (stderr as Readable).once('end', done));
-        void Promise.race([drained, setTimeout(DRAIN_MS, undefined, { ref: true })]).then(() => end({ code, signal }));
+        const done = () => {
+          clearTimeout(timer);
+          end({ code, signal });
+        };
+        const timer = setTimeout(done, DRAIN_MS);
+        if ((stderr as Readable).readableEnded) done();
+        else (stderr as Readable).once('end', done);
       });
     });
     this.qmp.write('\n');
