@@ -1,16 +1,24 @@
 // Bundles the command line (one chunk a command, loaded when it runs) and the library into dist/, with types.
+// --no-types leaves the types out; --out=DIR writes to another folder.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 const root = new URL('..', import.meta.url).pathname;
+const { values: options } = parseArgs({
+  options: { 'no-types': { type: 'boolean', default: false }, out: { type: 'string', default: 'dist' } },
+});
+const outdir = resolve(root, options.out);
 
-rmSync(new URL('../dist', import.meta.url), { recursive: true, force: true });
+// Only our own folder is emptied, never one that was named.
+if (options.out === 'dist') rmSync(outdir, { recursive: true, force: true });
 await build({
   absWorkingDir: root,
   entryPoints: { pinbar: 'src/cli/bin.ts', index: 'src/index.ts' },
-  outdir: 'dist',
+  outdir,
   bundle: true,
   splitting: true,
   format: 'esm',
@@ -25,9 +33,7 @@ await build({
   legalComments: 'linked',
   logLevel: 'warning',
 });
-if (!process.argv.includes('--no-types')) {
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], {
-    cwd: root,
-    stdio: 'inherit',
-  });
+if (!options['no-types']) {
+  const types = ['-p', 'tsconfig.build.json', '--outDir', resolve(outdir, 'types')];
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', ...types], { cwd: root, stdio: 'inherit' });
 }

@@ -1,0 +1,199 @@
+import { toMachine } from '../src/enumerate/to-machine.js';
+import { enumerate } from '../src/enumerate/enumerate.js';
+import { formatBdf } from '../src/pci/bdf.js';
+import { readOp, type ConfigAccess, type ConfigOp } from '../src/pci/config-access.js';
+import { planOf } from '../src/pin/pin.js';
+import { program } from '../src/program/program.js';
+import { programme } from '../src/program/programme.js';
+import { crossCheck } from '../src/qemu/crosscheck.js';
+import { findDeviceTree, readDeviceTree } from '../src/qemu/device-tree-rom.js';
+import { EcamAccess } from '../src/qemu/ecam.js';
+import { queryPci } from '../src/qemu/query-pci.js';
+import { startSession, type Session } from '../src/qemu/session.js';
+import { virtMachine } from '../src/qemu/virt-machine.js';
+import { lacking, qemuBinary, type QemuVersion } from '../test/lab/lab.js';
+import { durations, runPinbar } from './cli-run.js';
+import type { Bench } from './main.js';
+import { least, median, timed } from './measure.js';
+import { limit, type Cell, type Limit, type Report } from './report.js';
+import { treeOf64, TREE_FUNCTIONS } from './tree.js';
+
+/** ECAM of aarch64 `virt`, hw/arm/virt.c: VIRT_HIGH_PCIE_ECAM. */
+const ECAM = 0x4010000000;
+const ONE_BY_ONE = 3000;
+const PIPELINED = 30_000;
+const RUNS = 7;
+
+/** Config accesses over qtest: raw rates of this very QEMU, and pinbar's work on a tree of 64 functions beside them. */
+export async function measureQtest(bench: Bench): Promise<Report> {
+  const versions = (['7.2', '10.0'] as const).map((version) => ({ version, reason: lacking([`qemu-${version}`]) }));
+  const measured = [];
+  for (const { version, reason } of versions) if (!reason) measured.push(await measureVersion(version, bench));
+  return {
+    part: 'qtest',
+    tables: measured.flatMap(({ tables }) => tables),
+    limits: measured.map(({ held }) => held),
+    skipped: versions.flatMap(({ reason }) => reason ?? []),
+  };
+}
+
+async function measureVersion(version: QemuVersion, { pinbar }: Bench) {
+  const argv = [qemuBinary(version), ...treeOf64()];
+  const rates = await inSession(argv, rawRates);
+  const warm: Awaited<ReturnType<typeof spine>>[] = [];
+  for (let run = 0; run < RUNS; run++) warm.push(await inSession(argv, spine));
+  const cold: Map<string, number>[] = [];
+  for (let run = 0; run < RUNS; run++)
+    cold.push(durations(await runPinbar(pinbar, [...argv, '-S'], ['--quiet'], true)));
+  const [first] = warm;
+  const stage = (name: string) => cold.map((lengths) => lengths.get(name) ?? NaN);
+  const work = ['reading the device tree', 'enumerating, solving and programming', 'checking against QEMU'];
+  const whole = cold.map((lengths) => work.reduce((sum, name) => sum + (lengths.get(name) ?? NaN), 0));
+  const steps = Object.keys(first?.ms ?? {});
+  const held: Limit = limit(
+    `QEMU ${version}: ${TREE_FUNCTIONS} functions in the command line, median`,
+    median(whole),
+    50,
+    ' ms',
+  );
+  return {
+    held,
+    tables: [
+      { title: `QEMU ${version}: raw`, columns: ['', 'accesses', 'ms', 'per second'], rows: rates },
+      {
+        title: `QEMU ${version}: ${TREE_FUNCTIONS} functions, ${RUNS} runs in one process, each on a fresh QEMU`,
+        columns: ['', 'accesses', 'round trips', 'first ms', 'best ms', 'median ms'],
+        rows: steps.map((step): Cell[] => {
+          const all = warm.map(({ ms }) => ms[step] ?? NaN);
+          const { accesses = 0, batches = 0 } = first?.counts[step] ?? {};
+          return [step, accesses || '-', batches || '-', all[0] ?? NaN, least(all), median(all)];
+        }),
+      },
+      {
+        title: `QEMU ${version}: ${TREE_FUNCTIONS} functions, pinbar run --verbose, ${RUNS} processes`,
+        columns: ['', 'best ms', 'median ms'],
+        rows: [
+          ...work.map((name): Cell[] => [name, least(stage(name)), median(stage(name))]),
+          ['together', least(whole), median(whole)],
+        ],
+      },
+    ],
+  };
+}
+
+/** Runs `work` beside a QEMU that never leaves its first instruction, and ends that. */
+async function inSession<T>(argv: readonly string[], work: (session: Session) => Promise<T>): Promise<T> {
+  const session = await startSession(argv, { onStderr: () => undefined, onNotice: () => undefined }, () => undefined);
+  try {
+    return await work(session);
+  } finally {
+    await session.process.kill();
+  }
+}
+
+/** What the qtest server itself can do: lines written and answers counted, nothing parsed; and what pinbar makes of it. */
+async function rawRates({ process: { qtest: stream }, qtest }: Session): Promise<Cell[][]> {
+  const parsing = stream.listeners('data') as ((chunk: Buffer) => void)[];
+  for (const listener of parsing) stream.off('data', listener);
+  let answered: (lines: number) => void = () => undefined;
+  const count = (chunk: Buffer) => {
+    let lines = 0;
+    for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) lines++;
+    answered(lines);
+  };
+  stream.on('data', count);
+  const exchange = (commands: string, expected: number) =>
+    new Promise<void>((resolve) => {
+      answered = (lines) => {
+        expected -= lines;
+        if (expected <= 0) resolve();
+      };
+      stream.write(commands);
+    });
+  const line = `readl 0x${ECAM.toString(16)}\n`;
+  await exchange(line.repeat(1000), 1000);
+  const single = await timed(async () => {
+    for (let i = 0; i < ONE_BY_ONE; i++) await exchange(line, 1);
+  });
+  const piped = await timed(() => exchange(line.repeat(PIPELINED), PIPELINED));
+  stream.off('data', count);
+  for (const listener of parsing) stream.on('data', listener);
+
+  const access = new EcamAccess(qtest, [{ segment: 0, base: BigInt(ECAM), firstBus: 0, lastBus: 255 }]);
+  const scan = Array.from({ length: 256 * 8 }, (_, i): ConfigOp =>
+    readOp({ segment: 0, bus: i >> 8, device: (i >> 3) & 31, fn: i & 7 }, 0, 4),
+  );
+  const scans: number[] = [];
+  for (let i = 0; i < RUNS; i++) scans.push((await timed(() => access.batch(scan))).ms);
+  const row = (what: string, accesses: number, ms: number): Cell[] => [
+    what,
+    accesses,
+    ms,
+    Math.round((accesses / ms) * 1000),
+  ];
+  return [
+    row('readl of ECAM, one by one', ONE_BY_ONE, single.ms),
+    row('readl of ECAM, pipelined', PIPELINED, piped.ms),
+    row('ConfigAccess: scan of 256 slots x 8 functions, first', scan.length, scans[0] ?? NaN),
+    row('ConfigAccess: scan of 256 slots x 8 functions, best', scan.length, least(scans)),
+  ];
+}
+
+class Counting implements ConfigAccess {
+  accesses = 0;
+  batches = 0;
+
+  constructor(private readonly inner: ConfigAccess) {}
+
+  get source() {
+    return this.inner.source;
+  }
+  get writable() {
+    return this.inner.writable;
+  }
+  batch(ops: readonly ConfigOp[]): Promise<number[]> {
+    this.accesses += ops.length;
+    this.batches++;
+    return this.inner.batch(ops);
+  }
+}
+
+/** The spine, step by step, as `pinbar run` walks it. */
+async function spine({ qmp, qtest, version }: Session) {
+  const ms: Record<string, number> = {};
+  const counts: Record<string, { readonly accesses: number; readonly batches: number }> = {};
+  let access: Counting | undefined;
+  const step = async <T>(name: string, work: () => T | Promise<T>): Promise<T> => {
+    const before = { accesses: access?.accesses ?? 0, batches: access?.batches ?? 0 };
+    const { ms: length, value } = await timed(work);
+    ms[name] = length;
+    counts[name] = {
+      accesses: (access?.accesses ?? 0) - before.accesses,
+      batches: (access?.batches ?? 0) - before.batches,
+    };
+    return value;
+  };
+  const machine = await step('read the device tree', async () => {
+    const tree = await readDeviceTree(qtest, await findDeviceTree(qmp));
+    return virtMachine(tree, { arch: 'aarch64', lowPorts: false, otherRootBuses: [], qemu: version.text });
+  });
+  const counting = (access = new Counting(new EcamAccess(qtest, machine.ecam)));
+  const topology = await step('enumerate', () => enumerate(counting, machine.hosts));
+  const plan = await step('solve', async () => {
+    const names = new Map((await queryPci(qmp)).map((fn) => [`${fn.bus}:${fn.device}.${fn.fn}`, fn.id]));
+    const name = ({ at }: { readonly at: Parameters<typeof formatBdf>[0] }) =>
+      names.get(`${at.bus}:${at.device}.${at.fn}`) || formatBdf(at);
+    return planOf(toMachine(topology, machine.base, { name }));
+  });
+  if (plan.functions.length !== TREE_FUNCTIONS)
+    throw new Error(`the tree has ${plan.functions.length} functions, not ${TREE_FUNCTIONS}`);
+  await step('program and read back', () => program(counting, programme(topology, plan)));
+  const differences = await step('check against QEMU', async () => {
+    const [seen, mtree] = await Promise.all([queryPci(qmp), qmp.monitor('info mtree')]);
+    return crossCheck(plan, seen, mtree);
+  });
+  if (differences.length > 0) throw new Error(`QEMU disagrees:\n${differences.join('\n')}`);
+  ms['together'] = Object.values(ms).reduce((sum, one) => sum + one, 0);
+  counts['together'] = { accesses: counting.accesses, batches: counting.batches };
+  return { ms, counts };
+}
