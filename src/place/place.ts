@@ -3,7 +3,8 @@ import { assemble } from './assemble.js';
 import { Budget, OutOfBudget } from './budget.js';
 import { numberBuses } from './bus-numbers.js';
 import { explain } from './explain.js';
-import type { PlanResult, Undecided } from './plan.js';
+import type { Field } from './claims.js';
+import type { Plan, PlanResult, Undecided } from './plan.js';
 import { solveSpace } from './solve.js';
 
 export interface PlaceOptions {
@@ -16,6 +17,8 @@ export interface PlaceOptions {
 }
 
 export const DEFAULT_STEPS = 4_000_000;
+/** For each remedy that is tried. */
+const REMEDY_STEPS = 20_000;
 
 /**
  * Finds bus numbers, addresses and windows for everything in `machine`, or says why there are none. Pure: the same input
@@ -23,17 +26,34 @@ export const DEFAULT_STEPS = 4_000_000;
  */
 export function place(machine: Machine, options: PlaceOptions = {}): PlanResult {
   const steps = options.steps ?? DEFAULT_STEPS;
-  const budget = new Budget(steps, options.stop);
   try {
-    const buses = numberBuses(machine, budget);
-    const memory = buses && solveSpace(machine, 'memory', budget);
-    const io = memory && solveSpace(machine, 'io', budget);
-    if (io) return assemble(machine, buses, [...io, ...memory]);
+    const found = solve(machine, new Budget(steps, options.stop));
+    if (typeof found !== 'string') return found;
+    return explain(machine, found, { ...options, solve: (changed) => tried(changed, options.stop) });
   } catch (error) {
     if (error instanceof OutOfBudget) return undecided(steps, options.stop?.() ?? false);
     throw error;
   }
-  return explain(machine);
+}
+
+/** The plan, or what there is no solution for. */
+function solve(machine: Machine, budget: Budget): Plan | Field {
+  const buses = numberBuses(machine, budget);
+  if (!buses) return 'buses';
+  const memory = solveSpace(machine, 'memory', budget);
+  if (!memory) return 'memory';
+  const io = solveSpace(machine, 'io', budget);
+  return io ? assemble(machine, buses, [...io, ...memory]) : 'io';
+}
+
+function tried(machine: Machine, stop: (() => boolean) | undefined): Plan | null {
+  try {
+    const found = solve(machine, new Budget(REMEDY_STEPS, stop));
+    return typeof found === 'string' ? null : found;
+  } catch (error) {
+    if (error instanceof OutOfBudget) return null;
+    throw error;
+  }
 }
 
 function undecided(steps: number, stopped: boolean): Undecided {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { place } from '../../src/place/place.js';
 import { checkPlan } from '../check/check-plan.js';
 import { validMachine } from '../check/layouts.js';
+import { machineOf, without } from '../check/conflict.js';
 import { hasLayout, smallMachine } from '../check/reference.js';
 
 const runs = Number(process.env['PLACE_RUNS'] ?? 300);
@@ -41,5 +42,56 @@ describe('a small machine of unknown status', () => {
       }),
       { numRuns: runs * 3 },
     );
+  });
+});
+
+describe('a conflict', () => {
+  it('has no plan, and has one without any of its constraints', () => {
+    fc.assert(
+      fc.property(fc.nat(), (seed) => {
+        const machine = smallMachine(seed);
+        const result = place(machine, { remedies: false });
+        if (result.status !== 'infeasible') return;
+        const { constraints } = result.conflict;
+        expect(hasLayout(machineOf(machine, constraints))).toBe(false);
+        for (const left of constraints) {
+          // Without a pin there may be nothing, or the same without a pin.
+          for (const floats of [false, true]) {
+            expect(place(without(machine, constraints, left, floats), { remedies: false }).status).toBe('placed');
+          }
+        }
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  it('comes with remedies that were tried', () => {
+    fc.assert(
+      fc.property(fc.nat(), (seed) => {
+        const result = place(smallMachine(seed));
+        if (result.status === 'infeasible') expect(result.remedies.every(({ verified }) => verified)).toBe(true);
+      }),
+      { numRuns: runs / 3 },
+    );
+  });
+});
+
+describe('a search that may not take long', () => {
+  it('is undecided where it would have had to, and never wrong', () => {
+    const seen = new Set<string>();
+    for (let seed = 0; seed < 400; seed++) {
+      const machine = smallMachine(seed);
+      const short = place(machine, { steps: seed % 40, remedies: false });
+      seen.add(short.status);
+      if (short.status !== 'undecided') expect(short.status).toBe(place(machine, { remedies: false }).status);
+    }
+    expect([...seen].sort()).toEqual(['infeasible', 'placed', 'undecided']);
+  });
+
+  it('ends when it is told to', () => {
+    let asked = 0;
+    const hard = validMachine({ seed: 142, functions: 35, pins: 0.3, tight: true, busPins: false, hosts: 1 });
+    expect(place(hard, { stop: () => ++asked > 3 }).status).toBe('undecided');
+    expect(asked).toBeGreaterThan(3);
   });
 });

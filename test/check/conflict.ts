@@ -1,0 +1,130 @@
+import type { HostBridge, Machine, MachineFunction } from '../../src/machine/model.js';
+import type { Constraint } from '../../src/place/plan.js';
+
+/*
+ * What a conflict claims, taken at its word: the machine with nothing in it but what the constraints name, and the same with
+ * one of them left out.
+ */
+
+/** The machine of `constraints`. What a pin names is there without the pin, too, where `floats` says so. */
+export function machineOf(
+  machine: Machine,
+  constraints: readonly Constraint[],
+  floats: readonly Constraint[] = [],
+): Machine {
+  const kept = new Map<string, boolean>();
+  const whole = new Set<string>();
+  for (const { kind, id, bar } of floats) if (kind === 'pin') kept.set(`${id}/${bar}`, false);
+  for (const { kind, id, bar } of constraints) {
+    if (kind === 'size' && bar === undefined) whole.add(id!);
+    else if (kind === 'pin' || kind === 'size') kept.set(`${id}/${bar}`, kind === 'pin');
+  }
+  const reserved = new Set(
+    constraints.flatMap(({ kind, base }) => (kind === 'reserved' && base !== undefined ? [base] : [])),
+  );
+  const functions = (list: readonly MachineFunction[], all: boolean): MachineFunction[] =>
+    list.flatMap((fn) => {
+      const every = all || whole.has(fn.id);
+      if (every) return [fn];
+      const pinned = (bar: string | number) => kept.get(`${fn.id}/${bar}`);
+      const keep = <T extends { pin?: bigint }>(bar: string | number, from: T): T[] => {
+        const as = pinned(bar);
+        if (as === undefined) return [];
+        const copy = { ...from };
+        if (!as) delete copy.pin;
+        return [copy];
+      };
+      const below = fn.bridge ? functions(fn.bridge.functions, false) : [];
+      const { id, slot, sriov, bridge } = fn;
+      const bars = fn.bars.flatMap((bar) => keep(bar.index, bar));
+      const rom = fn.rom ? keep('rom', fn.rom)[0] : undefined;
+      const vfBars = sriov?.bars.flatMap((bar) => keep(`vf${bar.index}`, bar)) ?? [];
+      const pins = (['io', 'memory', 'prefetchable', 'secondary', 'subordinate'] as const).filter(
+        (kind) => pinned(kind) === true,
+      );
+      const used = below.length > 0 || pins.length > 0 || pinned('reserve') !== undefined;
+      if (bars.length === 0 && !rom && vfBars.length === 0 && !used) return [];
+      return [
+        {
+          id,
+          slot,
+          bars,
+          ...(rom ? { rom } : {}),
+          ...(sriov && vfBars.length > 0 ? { sriov: { ...sriov, bars: vfBars } } : {}),
+          ...(bridge
+            ? {
+                bridge: {
+                  ...bridge,
+                  reserve:
+                    pinned('reserve') === undefined
+                      ? { buses: 0, io: 0n, memory: 0n, prefetchable: 0n }
+                      : bridge.reserve,
+                  pin: Object.fromEntries(pins.map((kind) => [kind, bridge.pin[kind]])),
+                  functions: below,
+                },
+              }
+            : {}),
+        },
+      ];
+    });
+  return {
+    ...machine,
+    reserved: machine.reserved.filter(({ range }) => reserved.has(range.base)),
+    ram: machine.ram.filter((range) => reserved.has(range.base)),
+    hostBridges: machine.hostBridges.map((host): HostBridge => ({
+      ...host,
+      functions: functions(host.functions, false),
+    })),
+  };
+}
+
+/** The machine of `constraints` without one of them; a window, bridge, bus range or address bits that are left out set no limit. */
+export function without(
+  machine: Machine,
+  constraints: readonly Constraint[],
+  left: Constraint,
+  floats: boolean,
+): Machine {
+  const rest = machineOf(
+    machine,
+    constraints.filter((one) => one !== left),
+    floats ? [left] : [],
+  );
+  switch (left.kind) {
+    case 'window':
+      return {
+        ...rest,
+        hostBridges: rest.hostBridges.map((host) => ({
+          ...host,
+          windows: host.windows.map((window) =>
+            host.id === left.id && window.type === left.type && window.base === left.base
+              ? { type: window.type, base: 0n, size: 1n << (window.type === 'mem64' ? 64n : 32n), cpuBase: 0n }
+              : window,
+          ),
+        })),
+      };
+    case 'bridge': {
+      const open = (list: readonly MachineFunction[]): MachineFunction[] =>
+        list.flatMap((fn) => {
+          if (!fn.bridge) return [fn];
+          const below = open(fn.bridge.functions);
+          if (fn.id !== left.id) return [{ ...fn, bridge: { ...fn.bridge, functions: below } }];
+          return [{ id: fn.id, slot: fn.slot, bars: fn.bars }, ...below];
+        });
+      return { ...rest, hostBridges: rest.hostBridges.map((host) => ({ ...host, functions: open(host.functions) })) };
+    }
+    case 'bus-range':
+      return {
+        ...rest,
+        hostBridges: rest.hostBridges.map((host) =>
+          host.id === left.id ? { ...host, buses: [host.buses[0], 255] } : host,
+        ),
+      };
+    case 'address-bits':
+      return { ...rest, physicalAddressBits: undefined };
+    case 'pin':
+    case 'size':
+    case 'reserved':
+      return rest;
+  }
+}
