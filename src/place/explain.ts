@@ -5,7 +5,7 @@ import type { Core } from './conflict.js';
 import { isConflict, minimalCore, withBackground } from './conflict.js';
 import { pinFault } from './pin-faults.js';
 import type { Infeasible } from './plan.js';
-import type { Solve } from './remedy.js';
+import type { Solve } from './candidate.js';
 import { remediesFor } from './remedy.js';
 import { constraintsOf, sameRoot, summaryOf } from './sentences.js';
 

@@ -10,7 +10,7 @@ import { withBridge, withHost } from './changes.js';
 import type { ReservedClaim } from './claims.js';
 import type { Core } from './conflict.js';
 import { factsOf, isFunctionClaim, windowName } from './names.js';
-import type { Attempt } from './remedy.js';
+import type { Attempt } from './candidate.js';
 
 /** What the machine is like, changed: windows, address bits, bus ranges, RAM, an option of the machine file. */
 export function* limitRemedies(machine: Machine, core: Core): Iterable<Attempt> {

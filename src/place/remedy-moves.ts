@@ -4,7 +4,7 @@ import { Sites } from './arithmetic.js';
 import { withBridge, withFunctions } from './changes.js';
 import type { Core } from './conflict.js';
 import { isFunctionClaim, listed } from './names.js';
-import type { Attempt, Candidate } from './remedy.js';
+import type { Attempt, Candidate } from './candidate.js';
 
 /**
  * Devices moved under a bridge above another device of the conflict, so that one window goes around both. A switch gets a

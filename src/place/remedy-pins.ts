@@ -8,7 +8,7 @@ import type { Core } from './conflict.js';
 import type { Facts } from './names.js';
 import { factsOf, isFunctionClaim, isWindow, nameOf } from './names.js';
 import type { ConstraintSubject, Plan } from './plan.js';
-import type { Attempt, Candidate } from './remedy.js';
+import type { Attempt, Candidate } from './candidate.js';
 
 /** Addresses to try for one pin. */
 const MOST_ADDRESSES = 24;

@@ -5,7 +5,7 @@ import { withBridge, withFunction } from './changes.js';
 import type { FunctionClaim } from './claims.js';
 import type { Core } from './conflict.js';
 import { isFunctionClaim, nameOf } from './names.js';
-import type { Attempt } from './remedy.js';
+import type { Attempt } from './candidate.js';
 
 /** The smallest memory BAR worth naming. */
 const LEAST = 4096n;

@@ -1,22 +1,11 @@
 import type { Machine } from '../machine/model.js';
+import type { Attempt, Solve } from './candidate.js';
 import type { Core } from './conflict.js';
 import { limitRemedies } from './remedy-limits.js';
 import { moveRemedies } from './remedy-moves.js';
 import { pinRemedies } from './remedy-pins.js';
 import { sizeRemedies } from './remedy-sizes.js';
-import type { Plan, Remedy } from './plan.js';
-
-/** A change to a machine, and what to say about it once it has worked. */
-export interface Candidate {
-  readonly change: string | ((plan: Plan) => string);
-  readonly machine: Machine;
-}
-
-/** Ways to do one thing, the best first: the first that works is the remedy. Made one by one, as they are tried. */
-export type Attempt = Iterable<Candidate>;
-
-/** Solves a machine; null where it has no plan, or none was found within a small budget. */
-export type Solve = (machine: Machine) => Plan | null;
+import type { Remedy } from './plan.js';
 
 const MOST_REMEDIES = 6;
 /** Solvings for all remedies of one conflict. */

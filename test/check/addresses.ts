@@ -1,6 +1,6 @@
 import type { BarType, HostWindow, Machine } from '../../src/machine/model.js';
-import type { Checked } from './check-plan.js';
-import { x } from './check-plan.js';
+import type { Checked } from './checked.js';
+import { x } from './checked.js';
 
 type Kind = 'io' | 'memory' | 'prefetchable';
 

@@ -1,6 +1,6 @@
 import type { Machine, MachineFunction } from '../../src/machine/model.js';
 import type { Plan } from '../../src/place/plan.js';
-import type { Checked } from './check-plan.js';
+import type { Checked } from './checked.js';
 
 const devfn = (fn: MachineFunction) => (fn.slot.device * 8 + fn.slot.fn) % 256;
 

@@ -1,24 +1,14 @@
 import type { Machine, MachineFunction } from '../../src/machine/model.js';
-import type { Plan, PlannedBridge, PlannedFunction } from '../../src/place/plan.js';
+import type { Plan } from '../../src/place/plan.js';
 import { checkAddresses } from './addresses.js';
+import type { Checked } from './checked.js';
+import { x } from './checked.js';
 import { checkBuses } from './buses.js';
 
 /*
  * The rules of placement, checked by hand: this code shares nothing with the solver but the types of its input and output,
  * and favours the obvious over the fast.
  */
-
-export const x = (value: bigint) => `0x${value.toString(16)}`;
-
-export interface Checked {
-  readonly fn: MachineFunction;
-  readonly planned: PlannedFunction;
-  /** The function above, null on a root bus. */
-  readonly parent: Checked | null;
-  readonly host: number;
-  readonly bridge: PlannedBridge | null;
-  readonly children: Checked[];
-}
 
 /** Every rule that `plan` breaks, in words; empty where it is a valid plan of `machine`. */
 export function checkPlan(machine: Machine, plan: Plan): string[] {
