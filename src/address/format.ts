@@ -65,12 +65,14 @@ function checked(value: bigint, text: string, what: string): bigint {
 }
 
 function fromNumber(value: number, what: string): bigint {
+  if (!Number.isInteger(value)) {
+    throw new Problem(`${what}-inexact`, `${value} is not a whole number of bytes`, { facts: { value } });
+  }
   if (!Number.isSafeInteger(value)) {
-    throw new Problem(
-      `${what}-inexact`,
-      `${value} cannot be taken exactly as a number: ${Number.isInteger(value) ? 'it is above 2^53' : 'it is not whole'}`,
-      { hint: `write it as a string, such as "0x6b8000000000"`, facts: { value } },
-    );
+    throw new Problem(`${what}-inexact`, `${value} cannot be taken exactly as a number: it is above 2^53`, {
+      hint: 'write it as a string, such as "0x6b8000000000"',
+      facts: { value },
+    });
   }
   return checked(BigInt(value), String(value), what);
 }

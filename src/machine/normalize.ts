@@ -107,7 +107,7 @@ function boardMap(file: MachineFile, properties: Machine['properties'], complain
     return board.map({ ram: total, properties });
   } catch (error) {
     complain(
-      ['machine'],
+      Object.keys(properties).length > 0 ? ['machine', 'properties'] : ['machine', 'ram'],
       `board ${name} cannot have this map: ${error instanceof Error ? error.message : String(error)}`,
     );
     return undefined;

@@ -1,5 +1,13 @@
-import { LineCounter, isMap, isScalar, isSeq, parseDocument, type Document, type Node } from 'yaml';
+import { Composer, LineCounter, Parser, isMap, isScalar, isSeq, type CST, type Document, type Node } from 'yaml';
 import { Problem, type Where } from '../problem/problem.js';
+
+/**
+ * Levels of nesting. The composer recurses, and what overflows the stack can end the whole process (a regular expression
+ * that is compiled there does); 255 bridges in a row are not worth that risk.
+ */
+const MAX_DEPTH = 400;
+/** How often aliases may be expanded: a small file can stand for a huge one. */
+const MAX_ALIASES = 256;
 
 export interface LocatedYaml {
   readonly value: unknown;
@@ -9,40 +17,63 @@ export interface LocatedYaml {
 
 /**
  * Parses one YAML 1.2 document (JSON is one, too). Integers become bigint, so that nothing above 2^53 loses a bit.
- * @throws Problem `machine-syntax` with line and column
+ * @throws Problem `machine-syntax`, `machine-too-deep` with line and column
  */
 export function parseYaml(text: string, file: string): LocatedYaml {
   const lines = new LineCounter();
-  let document: Document.Parsed;
-  try {
-    document = parseDocument(text, { lineCounter: lines, intAsBigInt: true, uniqueKeys: true, prettyErrors: false });
-  } catch (error) {
-    // The parser recurses: a hostile depth ends in a RangeError.
-    throw new Problem(
-      'machine-syntax',
-      `${file} cannot be read as YAML: ${error instanceof Error ? error.message : String(error)}`,
-      { where: { file } },
-    );
-  }
+  const tokens = [...new Parser(lines.addNewLine).parse(text)];
   const place = (offset: number): Where => {
     const { line, col } = lines.linePos(offset);
     return line > 0 ? { file, line, column: col } : { file };
   };
+  const deep = tooDeep(tokens);
+  if (deep !== undefined) {
+    throw new Problem('machine-too-deep', `brackets or indentation are nested more than ${MAX_DEPTH} levels deep`, {
+      where: place(deep),
+    });
+  }
+  const composer = new Composer({ intAsBigInt: true, uniqueKeys: true, prettyErrors: false });
+  const [document, another] = composer.compose(tokens, true, text.length);
+  if (!document || another) {
+    throw new Problem('machine-syntax', 'a second document begins here, and a machine file has one', {
+      where: another ? place(another.range[0]) : { file },
+    });
+  }
   const [error] = document.errors;
-  if (error) {
-    throw new Problem('machine-syntax', `not valid YAML: ${error.message.split('\n')[0] ?? error.code}`, {
-      where: place(error.pos[0]),
-    });
-  }
-  let value: unknown;
+  if (error) throw yamlProblem(error, place(error.pos[0]));
   try {
-    value = document.toJS({ maxAliasCount: 1000 });
+    return {
+      value: document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown,
+      locate: (path) => place(offsetOf(document, path)),
+    };
   } catch (error) {
-    throw new Problem('machine-syntax', `cannot be read: ${error instanceof Error ? error.message : String(error)}`, {
-      where: { file },
-    });
+    throw yamlProblem(error, { file });
   }
-  return { value, locate: (path) => place(offsetOf(document, path)) };
+}
+
+/** The place of the first value that lies deeper than {@link MAX_DEPTH}. */
+function tooDeep(tokens: readonly CST.Token[]): number | undefined {
+  const open = tokens.map((token): { token: CST.Token; depth: number } => ({ token, depth: 0 }));
+  for (let next = open.pop(); next; next = open.pop()) {
+    const { token, depth } = next;
+    if (depth > MAX_DEPTH) return token.offset;
+    if (token.type === 'document' && token.value) open.push({ token: token.value, depth: depth + 1 });
+    if (!('items' in token)) continue;
+    for (const { key, value } of token.items) {
+      if (key) open.push({ token: key, depth: depth + 1 });
+      if (value) open.push({ token: value, depth: depth + 1 });
+    }
+  }
+  return undefined;
+}
+
+function yamlProblem(error: unknown, where: Where): Problem {
+  if (error instanceof ReferenceError && error.message.includes('alias count')) {
+    const message = `aliases stand for more than ${MAX_ALIASES} times what they name`;
+    return new Problem('machine-too-large', message, { where, hint: 'write out what the *aliases* mean' });
+  }
+  const [why = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+  return new Problem('machine-syntax', `not valid YAML: ${why}`, { where });
 }
 
 function offsetOf(document: Document.Parsed, path: readonly (string | number)[]): number {

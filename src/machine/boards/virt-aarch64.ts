@@ -1,7 +1,8 @@
-import { alignUp } from '../../address/align.js';
-import { parseSize } from '../../address/format.js';
+import { alignUp, isPowerOfTwo } from '../../address/align.js';
+import { hex, parseSize } from '../../address/format.js';
 import { GiB, MiB } from '../../address/kinds.js';
 import { AddressRange } from '../../address/range.js';
+import { Problem } from '../../problem/problem.js';
 import type { HostWindow } from '../model.js';
 import type { Board, BoardOptions } from './board.js';
 
@@ -32,6 +33,17 @@ export function highMmioWindow(ram: bigint, size: bigint): { readonly base: bigi
   return { base: alignUp(ecam, size), size };
 }
 
+/** hw/arm/virt.c, virt_set_highmem_mmio_size: a power of two, and no less than the default. */
+function highMmioSize(asked: string | bigint | boolean | undefined): bigint {
+  if (asked === undefined) return DEFAULT_HIGH_MMIO_SIZE;
+  const size = typeof asked === 'boolean' ? 0n : parseSize(asked);
+  if (isPowerOfTwo(size) && size >= DEFAULT_HIGH_MMIO_SIZE) return size;
+  throw new Problem(
+    'board-property',
+    `highmem-mmio-size is ${typeof asked === 'boolean' ? String(asked) : hex(size)}, and has to be a power of two, 512 GiB or more`,
+  );
+}
+
 function windows({ ram, properties }: BoardOptions): HostWindow[] {
   const list: HostWindow[] = [
     { type: 'io', base: 0n, size: IO_WINDOW.size, cpuBase: IO_WINDOW.cpuBase },
@@ -39,8 +51,7 @@ function windows({ ram, properties }: BoardOptions): HostWindow[] {
   ];
   const highmem = on(properties['highmem'], true);
   if (highmem && on(properties['highmem-mmio'], true)) {
-    const asked = properties['highmem-mmio-size'];
-    const size = asked === undefined || typeof asked === 'boolean' ? DEFAULT_HIGH_MMIO_SIZE : parseSize(asked);
+    const size = highMmioSize(properties['highmem-mmio-size']);
     const high = highMmioWindow(ram, size);
     list.push({ type: 'mem64', base: high.base, size: high.size, cpuBase: high.base });
   }
