@@ -2,6 +2,7 @@ import type { Infeasible, Plan, PlanResult } from '../../place/plan.js';
 import { styleFor, type Io, type Output, type Style } from '../io.js';
 import { renderFunctions } from './functions.js';
 import { renderMap } from './map.js';
+import { wrap } from './wrap.js';
 
 /** A plan as a table and a map, or why there is none. */
 export function renderResult(result: PlanResult, output: Output, env: Io['env']): string {
@@ -10,29 +11,34 @@ export function renderResult(result: PlanResult, output: Output, env: Io['env'])
     case 'placed':
       return renderPlan(result, style);
     case 'infeasible':
-      return renderInfeasible(result, style);
+      return renderInfeasible(result, style, Math.min(output.columns, WIDEST));
     case 'undecided':
-      return `${style.yellow('Undecided')}: ${result.summary}\n`;
+      return `${style.yellow('Undecided')}: ${result.summary}.\n`;
   }
 }
 
 export const renderPlan = (plan: Plan, style: Style): string =>
   `${renderFunctions(plan, style)}\n${renderMap(plan, style)}`;
 
-export function renderInfeasible(result: Infeasible, style: Style): string {
+/** Prose is broken at this width, where the terminal is wider. */
+const WIDEST = 110;
+
+function renderInfeasible(result: Infeasible, style: Style, width: number): string {
   const { conflict, remedies } = result;
-  const constraints = conflict.constraints
-    .map((one) => `  ${style.cyan(one.kind.padEnd(12))} ${one.detail}\n`)
-    .join('');
+  const item = (head: string, paint: (text: string) => string, text: string) => {
+    const indent = ' '.repeat(head.length + 4);
+    return `  ${paint(head)}  ${wrap(text, width - indent.length, indent)}\n`;
+  };
+  const constraints = conflict.constraints.map((one) => item(one.kind.padEnd(12), style.cyan, one.detail)).join('');
   const changes = remedies
-    .map((remedy) => `  ${remedy.verified ? style.green('works') : style.yellow('untried')}  ${remedy.change}\n`)
+    .map(({ verified, change }) => item(verified ? 'works' : 'untried', verified ? style.green : style.yellow, change))
     .join('');
   return [
     `${style.red('There is no valid plan.')}\n`,
-    `\n${conflict.summary}\n`,
+    `\n${wrap(conflict.summary, width)}\n`,
     conflict.constraints.length > 0
       ? `\nThese cannot hold together; without any one of them the rest has a plan:\n${constraints}`
       : '',
-    changes ? `\nWhat would help, each solved again with the change made:\n${changes}` : '',
+    changes ? `\nWhat would help (works: solved again with the change made):\n${changes}` : '',
   ].join('');
 }
