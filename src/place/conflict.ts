@@ -6,6 +6,7 @@ import { backgroundOf, lift } from './background.js';
 import type { Claim, Field } from './claims.js';
 import { restrict } from './claims.js';
 import { isWindow } from './names.js';
+import { quickXplain } from './quick-xplain.js';
 import { solveSpace } from './solve.js';
 
 /** What one solving of a part of the machine may cost, in steps. */
@@ -30,10 +31,7 @@ export function isSolvable(machine: Machine, field: Field, stop?: () => boolean,
   }
 }
 
-/**
- * A minimal part of `claims` that has no plan with the machine's background; `claims` has none. QuickXplain (Junker, AAAI
- * 2004): a number of solvings that grows with the size of the conflict, and only with the logarithm of the machine's.
- */
+/** A minimal part of `claims` that has no plan with the machine's background; `claims` has none. */
 export function minimalCore(machine: Machine, field: Field, claims: readonly Claim[], stop?: () => boolean): Core {
   const impossible = (some: readonly Claim[]) => isSolvable(restrict(machine, field, some), field, stop) === false;
   let core = quickXplain(claims, impossible);
@@ -74,16 +72,3 @@ export function isConflict(machine: Machine, field: Field, claims: readonly Clai
 }
 
 const unpinned = (claim: Claim): Claim => (claim.kind === 'pin' ? { ...claim, kind: 'size' } : claim);
-
-function quickXplain(claims: readonly Claim[], impossible: (some: readonly Claim[]) => boolean): readonly Claim[] {
-  const explain = (given: readonly Claim[], grown: boolean, rest: readonly Claim[]): readonly Claim[] => {
-    if (grown && impossible(given)) return [];
-    if (rest.length <= 1) return rest;
-    const half = rest.length >> 1;
-    const [first, second] = [rest.slice(0, half), rest.slice(half)];
-    const fromSecond = explain([...given, ...first], first.length > 0, second);
-    const fromFirst = explain([...given, ...fromSecond], fromSecond.length > 0, first);
-    return [...fromFirst, ...fromSecond];
-  };
-  return impossible([]) ? [] : explain([], false, claims);
-}

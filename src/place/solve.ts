@@ -3,6 +3,7 @@ import type { Budget } from './budget.js';
 import type { Choice, Decisions, Item, WindowKind } from './demand.js';
 import { demandOf } from './demand.js';
 import { pack } from './packing.js';
+import { quickXplain } from './quick-xplain.js';
 import { search } from './search.js';
 import type { Segment } from './segments.js';
 import { segmentsOf } from './segments.js';
@@ -49,6 +50,11 @@ function groupsOf(machine: Machine, segments: readonly Segment[]): Set<number>[]
     if (!last || segment.limit + segment.shift > last.limit + last.shift) last = segment;
   }
   return [...new Set(groups)];
+}
+
+interface Decided {
+  readonly items: Item[];
+  readonly decisions: Decisions;
 }
 
 interface Round {
@@ -103,53 +109,60 @@ class Solver {
   #exact(): Item[] | null {
     for (let share = FIRST_SHARE; ; share *= MORE) {
       const round: Round = { share, complete: true };
-      const found = this.#decide(new Map(), round, true);
-      if (found !== null || round.complete) return found;
+      const found = this.#decide(new Map(), round);
+      if (found) return this.#narrowed(found, share);
+      if (round.complete) return null;
     }
   }
 
-  /** Places `items` by the exact search; null: impossible; undefined: not known within `share` steps. */
-  #found(items: Item[], share: number): Item[] | null | undefined {
-    // Where it can be, 64-bit resources of root buses lie above 4 GiB.
-    if (items.some((item) => item.tracks.length > 1)) {
-      const narrow = items.map((item) => ({ ...item, tracks: item.tracks.slice(0, 1) }));
-      if (this.budget.attempt(share, () => search(narrow, this.segments, this.budget))) return narrow;
-    }
+  /** The same with 64-bit resources of root buses above 4 GiB, where that can be. */
+  #narrowed(found: Decided, share: number): Item[] {
+    const { items } = this.#demand(found.decisions);
+    if (items.every((item) => item.tracks.length === 1)) return found.items;
+    const narrow = items.map((item) => ({ ...item, tracks: item.tracks.slice(0, 1) }));
+    return this.#placed(narrow, share) ?? found.items;
+  }
+
+  /** `items` with addresses; null: impossible; undefined: not known within `share` steps. */
+  #placed(items: Item[], share: number): Item[] | null | undefined {
+    this.budget.spend(1 + (items.length >> 3));
+    if (pack(items, this.segments)) return items;
     const found = this.budget.attempt(share, () => search(items, this.segments, this.budget));
     return found === undefined ? undefined : found ? items : null;
   }
 
   /**
-   * Decides one choice after the other, pinned ones first, for they say most. What is not decided yet is left out, so
-   * that a branch is cut as soon as what is decided has no plan; where all is decided, the layout is the plan. Where
-   * only unpinned choices are open, all of them as expected are tried before any other way (`fresh`: not done yet).
+   * Tries what is decided, and the rest as expected. Where that is impossible, some of the choices that were not decided
+   * are enough to make it so; any plan takes one of them otherwise, so each in turn is decided otherwise, with those
+   * before it as expected.
    */
-  #decide(decisions: Map<string, WindowKind>, round: Round, fresh: boolean): Item[] | null {
-    this.budget.spend();
-    const { items, choices } = this.#demand(decisions, 'drop');
-    const placed = pack(items, this.segments) ? items : this.#found(items, round.share);
-    if (placed === null) return null;
-    const undecided = choices.filter(({ key }) => !decisions.has(key));
-    const open = undecided.find(({ item }) => item.fixed) ?? undecided[0];
-    if (!open) {
-      if (!placed) round.complete = false;
-      return placed ?? null;
+  #decide(decisions: Map<string, WindowKind>, round: Round): Decided | null {
+    const expected = this.#demand(decisions);
+    const placed = this.#placed(expected.items, round.share);
+    if (placed) return { items: placed, decisions: new Map(decisions) };
+    if (placed === undefined) {
+      round.complete = false;
+      return null;
     }
-    if (fresh && !open.item.fixed) {
-      const all = this.#demand(decisions).items;
-      const found = pack(all, this.segments) ? all : this.#found(all, round.share);
-      if (found) return found;
+    const open = expected.choices.filter(({ key }) => !decisions.has(key));
+    const impossible = (some: readonly Choice[]): boolean => {
+      const known = new Map([...decisions, ...some.map(({ key, options }) => [key, options[0]] as const)]);
+      return this.#placed(this.#demand(known, 'drop').items, round.share) === null;
+    };
+    const blamed = quickXplain(open, impossible);
+    const tried = new Set<string>();
+    let found: Decided | null = null;
+    for (const { key, group, options } of blamed) {
+      // Of resources that can stand for each other one is enough.
+      if (group === null || !tried.has(group)) {
+        decisions.set(key, options[1]);
+        found = this.#decide(decisions, round);
+        if (found) break;
+        if (group !== null) tried.add(group);
+      }
+      decisions.set(key, options[0]);
     }
-    // Among resources that can stand for each other, those that go the expected way come first.
-    const exceptional = choices.some(
-      ({ key, group, options }) => group !== null && group === open.group && decisions.get(key) === options[1],
-    );
-    for (const home of exceptional ? [open.options[1]] : open.options) {
-      decisions.set(open.key, home);
-      const found = this.#decide(decisions, round, home === open.options[1] || open.item.fixed !== null);
-      if (found) return found;
-      decisions.delete(open.key);
-    }
-    return null;
+    for (const { key } of blamed) decisions.delete(key);
+    return found;
   }
 }
