@@ -1,12 +1,11 @@
 /** The candidates closest to a misspelt word, best first: at most three, none where nothing is close. */
 export function nearest(word: string, candidates: Iterable<string>): string[] {
-  const limit = Math.max(1, Math.floor(word.length / 2));
+  const clip = (text: string) => text.toLowerCase().slice(0, 64);
+  const wanted = clip(word);
+  const limit = Math.max(1, Math.floor(wanted.length / 2));
   return [...new Set(candidates)]
     .slice(0, 10_000)
-    .map((candidate) => ({
-      candidate,
-      distance: editDistance(word.toLowerCase().slice(0, 64), candidate.toLowerCase().slice(0, 64)),
-    }))
+    .map((candidate) => ({ candidate, distance: editDistance(wanted, clip(candidate)) }))
     .filter(({ distance }) => distance <= limit)
     .sort((a, b) => a.distance - b.distance || (a.candidate < b.candidate ? -1 : 1))
     .slice(0, 3)
