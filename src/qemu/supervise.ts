@@ -50,8 +50,12 @@ export async function supervise(
         const reason = String(data['reason']);
         await onStop(reason);
         if (resets.has(reason) && actions.reboot === 'reset') {
-          await resetAgain(qmp, reprogram, running);
-          // The events of pinbar's own reset are not news; RESUME, if any, follows in its turn.
+          running = await resetAgain(qmp, reprogram, running);
+          // What came until the machine went on is answered by this reset: a second request, and its own STOP.
+          while (running) {
+            const next = await events.next();
+            if (next.done || next.value.event === 'RESUME') break;
+          }
         } else if (actions.shutdown === 'poweroff') {
           await quit(qmp);
           if (reason === 'guest-panic' && actions.panic === 'exit-failure') return { exitCode: 1 };
@@ -67,15 +71,27 @@ export async function supervise(
   return {};
 }
 
-/** The machine stands paused after a reset that did not happen: lets it happen, programs it, and lets it go on. */
-async function resetAgain(qmp: Qmp, reprogram: () => Promise<void>, running: boolean): Promise<void> {
+/**
+ * The machine stands after a reset that did not happen: lets it happen, programs it, and lets it go on.
+ * @param running whether it ran until then
+ * @returns whether it runs now
+ */
+async function resetAgain(qmp: Qmp, reprogram: () => Promise<void>, running: boolean): Promise<boolean> {
+  // The user may have sent cont after the request; a machine that runs would take its first steps unprogrammed.
+  const status = (await qmp.execute('query-status')) as { readonly running?: unknown };
+  await qmp.execute('stop');
   const reset = qmp.waitFor(({ event }) => event === 'RESET');
   reset.catch(() => undefined);
   await qmp.execute('set-action', { reboot: 'reset' });
   await qmp.execute('system_reset');
   await reset;
-  await Promise.all([reprogram(), qmp.execute('set-action', { reboot: 'shutdown' })]);
-  if (running) await qmp.execute('cont');
+  await qmp.execute('set-action', { reboot: 'shutdown' });
+  // Whoever else asked for a reset just before that line got it at once, and QEMU carries it out before its next answers.
+  for (let turn = 0; turn < 2; turn++) await qmp.execute('query-status');
+  await reprogram();
+  if (!running && status.running !== true) return false;
+  await qmp.execute('cont');
+  return true;
 }
 
 /** QEMU closes the connection as it goes; that is no failure here. */
@@ -84,7 +100,7 @@ async function quit(qmp: Qmp): Promise<void> {
 }
 
 /** Events in order, also those that come while one is being dealt with; ends with the connection. */
-async function* queue(qmp: Qmp): AsyncGenerator<QmpEvent> {
+async function* queue(qmp: Qmp): AsyncGenerator<QmpEvent, void> {
   const waiting: (QmpEvent | 'end')[] = [];
   let wake: () => void = () => undefined;
   const add = (event: QmpEvent | 'end') => {
