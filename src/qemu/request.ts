@@ -3,6 +3,7 @@ import { GiB } from '../address/kinds.js';
 import { AddressRange } from '../address/range.js';
 import { DEFAULT_HIGH_MMIO_SIZE, highMmioWindow } from '../machine/boards/virt-aarch64.js';
 import type { Machine } from '../machine/model.js';
+import type { Pin } from '../pin/pins.js';
 import { Problem } from '../problem/problem.js';
 import {
   appendArgs,
@@ -17,8 +18,22 @@ import { requireDeviceIds } from './args/known-ids.js';
 import { bootOf, machineOf, memoryOf } from './args/machine.js';
 import { mergePins, toPin, type PinRequest } from './args/pins.js';
 import { takeRfc, type MmioWindow } from './args/take-rfc.js';
-import type { RunRequest } from './run.js';
 import { defaultActions, type Actions } from './supervise.js';
+
+/** What to run, as the command line was understood. */
+export interface RunRequest {
+  /** QEMU's arguments, program first, with nothing in them that stock QEMU does not know. */
+  readonly argv: readonly string[];
+  readonly arch: Machine['arch'];
+  readonly pins: readonly Pin[];
+  readonly machineFile?: { readonly machine: Machine; readonly name: string };
+  readonly mmioWindow?: { readonly base: bigint; readonly size: bigint };
+  /** The user's own `-S`: QEMU stays paused after all is programmed. */
+  readonly paused: boolean;
+  readonly actions: Actions;
+  /** Look at the registers whenever the guest stops. */
+  readonly verify: boolean;
+}
 
 export interface RequestOptions {
   /** `--pin`, parsed. */

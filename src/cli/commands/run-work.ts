@@ -1,6 +1,4 @@
-import { loadMachine } from '../../machine/load.js';
 import type { Machine } from '../../machine/model.js';
-import { planToJson } from '../../place/plan-json.js';
 import type { Plan, PlanResult } from '../../place/plan.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { work, type Context } from '../context.js';
@@ -70,10 +68,13 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
   }
 }
 
-export const writePlan = (path: string, plan: Plan): Promise<void> =>
-  writeOutput(path, `${JSON.stringify(planToJson(plan), null, 2)}\n`);
+export async function writePlan(path: string, plan: Plan): Promise<void> {
+  const { planToJson } = await import('../../place/plan-json.js');
+  await writeOutput(path, `${JSON.stringify(planToJson(plan), null, 2)}\n`);
+}
 
 export async function readMachine(path: string, io: Io): Promise<{ machine: Machine; name: string }> {
+  const { loadMachine } = await import('../../machine/load.js');
   const { name, text } = await readInput(path, io);
   return { machine: await loadMachine(text, name), name };
 }
