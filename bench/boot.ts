@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { cpio } from '../test/lab/cpio.js';
 import { fastKernelArguments, kernelImage, labFolder, lacking, qemuBinary, type QemuVersion } from '../test/lab/lab.js';
 import { durations, runPinbar, type CliRun } from './cli-run.js';
-import type { Bench } from './main.js';
 import { alternate, least, median } from './measure.js';
-import { limit, type Cell, type Report } from './report.js';
+import { limit, type Bench, type Cell, type Report } from './report.js';
 
 const ROUNDS = 8;
 

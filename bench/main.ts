@@ -2,15 +2,8 @@ import { availableParallelism, loadavg } from 'node:os';
 import { measureBoot } from './boot.js';
 import { measurePlace } from './place.js';
 import { measureQtest } from './qtest.js';
-import { renderReport, type Report } from './report.js';
+import { renderReport, type Bench, type Report } from './report.js';
 import { measureStartup } from './startup.js';
-
-/** Where things are: the repository, a temporary folder for this run, and the command line built into it. */
-export interface Bench {
-  readonly root: string;
-  readonly folder: string;
-  readonly pinbar: string;
-}
 
 const parts: Readonly<Record<string, (bench: Bench) => Report | Promise<Report>>> = {
   startup: measureStartup,

@@ -13,9 +13,8 @@ import { startSession, type Session } from '../src/qemu/session.js';
 import { virtMachine } from '../src/qemu/virt-machine.js';
 import { lacking, qemuBinary, type QemuVersion } from '../test/lab/lab.js';
 import { durations, runPinbar } from './cli-run.js';
-import type { Bench } from './main.js';
 import { least, median, timed } from './measure.js';
-import { limit, type Cell, type Limit, type Report } from './report.js';
+import { limit, type Bench, type Cell, type Limit, type Report } from './report.js';
 import { treeOf64, TREE_FUNCTIONS } from './tree.js';
 
 /** ECAM of aarch64 `virt`, hw/arm/virt.c: VIRT_HIGH_PCIE_ECAM. */

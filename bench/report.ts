@@ -1,3 +1,10 @@
+/** Where things are: the repository, a temporary folder for this run, and the command line built into it. */
+export interface Bench {
+  readonly root: string;
+  readonly folder: string;
+  readonly pinbar: string;
+}
+
 /** A number with its unit, or text. Numbers stay exact in JSON and are rounded in text. */
 export type Cell = string | number;
 

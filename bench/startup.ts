@@ -1,8 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import type { Bench } from './main.js';
 import { alternate, least, median } from './measure.js';
-import { limit, type Report } from './report.js';
+import { limit, type Bench, type Report } from './report.js';
 
 const ROUNDS = 10;
 
