@@ -17,7 +17,7 @@ const points: readonly { readonly name: string; readonly steps: readonly FaultSt
   { name: 'before QEMU is there', steps: [{ way: 'start' }] },
   { name: 'greeting', steps: [{ way: 'to qmp', line: 'qmp_capabilities' }] },
   { name: 'reading the device tree', steps: [{ way: 'to qtest', line: '^b64read' }] },
-  { name: 'looking for functions', steps: [{ way: 'from qtest', line: '^OK 0x', count: 100 }] },
+  { name: 'looking for functions', steps: [{ way: 'from qtest', line: '^OK 0x', count: 20 }] },
   { name: 'sizing BARs', steps: [{ way: 'to qtest', line: '^writel .* 0xffffffff', count: 3 }] },
   {
     name: 'programming',
