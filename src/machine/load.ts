@@ -55,7 +55,10 @@ function machineOf(result: Checked): Machine {
   throw failure(result.problems);
 }
 
-function failure(problems: readonly Problem[]): Problem | Problems {
+/** The problems in the order of the text. */
+function failure(found: readonly Problem[]): Problem | Problems {
+  const at = ({ where }: Problem) => [where?.line ?? 0, where?.column ?? 0] as const;
+  const problems = found.toSorted((a, b) => at(a)[0] - at(b)[0] || at(a)[1] - at(b)[1]);
   const [first, ...rest] = problems;
   if (rest.length === 0 && first) return first;
   const more = problems.length - MAX_PROBLEMS;

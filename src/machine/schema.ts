@@ -38,10 +38,11 @@ const address = parsed(parseAddress, 'An address: a number, or a string such as 
 const integer = (low: number, high: number, what: string) =>
   parsed(
     (value) => {
-      const number = Number(typeof value === 'string' ? parseSize(value) : value);
+      const number =
+        typeof value === 'string' && !/^(?:0x[0-9a-f]{1,8}|[0-9]{1,9})$/i.test(value) ? NaN : Number(value);
       if (!Number.isInteger(number) || number < low || number > high) {
         const say = (n: number) => (high > 0xff ? `0x${n.toString(16)}` : String(n));
-        throw new Problem('integer-range', `${String(value)} is not ${what}, ${say(low)} to ${say(high)}`);
+        throw new Problem('integer-range', `${String(value).slice(0, 60)} is not ${what}, ${say(low)} to ${say(high)}`);
       }
       return number;
     },

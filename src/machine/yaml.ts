@@ -1,4 +1,16 @@
-import { Composer, LineCounter, Parser, isMap, isScalar, isSeq, type CST, type Document, type Node } from 'yaml';
+import {
+  Composer,
+  LineCounter,
+  Parser,
+  isMap,
+  isScalar,
+  isSeq,
+  visit,
+  type Alias,
+  type CST,
+  type Document,
+  type Node,
+} from 'yaml';
 import { Problem, type Where } from '../problem/problem.js';
 
 /**
@@ -41,6 +53,11 @@ export function parseYaml(text: string, file: string): LocatedYaml {
   }
   const [error] = document.errors;
   if (error) throw yamlProblem(error, place(error.pos[0]));
+  const unresolved = danglingAlias(document);
+  if (unresolved) {
+    const message = `*${unresolved.source} stands for nothing: no &${unresolved.source} comes before it`;
+    throw new Problem('machine-syntax', message, { where: place(start(unresolved)) });
+  }
   try {
     return {
       value: document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown,
@@ -49,6 +66,18 @@ export function parseYaml(text: string, file: string): LocatedYaml {
   } catch (error) {
     throw yamlProblem(error, { file });
   }
+}
+
+function danglingAlias(document: Document.Parsed): Alias | undefined {
+  let found: Alias | undefined;
+  visit(document, {
+    Alias: (_, alias) => {
+      if (alias.resolve(document)) return undefined;
+      found = alias;
+      return visit.BREAK;
+    },
+  });
+  return found;
 }
 
 /** The place of the first value that lies deeper than {@link MAX_DEPTH}. */
