@@ -28,10 +28,16 @@ function run([program = '', ...args]: readonly string[]): number {
   return spawnSync(program, args, { stdio: 'inherit' }).status ?? 3;
 }
 
+/** What `--version` prints; nothing where there is no such program. */
+function versionOf(program: string): string {
+  const { error, stdout } = spawnSync(program, ['--version'], { encoding: 'utf8' });
+  return error ? '' : stdout;
+}
+
 /** A QEMU: the machine's own, or the lab's. */
 function findQemu(): { program: string; major: number } | undefined {
   for (const program of ['qemu-system-aarch64', qemuBinary('10.0')]) {
-    const major = /version (\d+)\./.exec(spawnSync(program, ['--version']).stdout?.toString() ?? '')?.[1];
+    const major = /version (\d+)\./.exec(versionOf(program))?.[1];
     if (major) return { program, major: Number(major) };
   }
   return undefined;
