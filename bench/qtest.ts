@@ -14,8 +14,8 @@ import { virtMachine } from '../src/qemu/virt-machine.js';
 import { lacking, qemuBinary, type QemuVersion } from '../test/lab/lab.js';
 import { durations, runPinbar } from './cli-run.js';
 import { least, median, timed } from './measure.js';
-import { limit, type Bench, type Cell, type Limit, type Report } from './report.js';
-import { treeOf64, TREE_FUNCTIONS } from './tree.js';
+import { limit, type Bench, type Cell, type Limit, type Report, type Table } from './report.js';
+import { TREE_FUNCTIONS, trees, type Tree } from './tree.js';
 
 /** ECAM of aarch64 `virt`, hw/arm/virt.c: VIRT_HIGH_PCIE_ECAM. */
 const ECAM = 0x4010000000;
@@ -26,58 +26,56 @@ const RUNS = 7;
 /** Config accesses over qtest: raw rates of this very QEMU, and pinbar's work on a tree of 64 functions beside them. */
 export async function measureQtest(bench: Bench): Promise<Report> {
   const versions = (['7.2', '10.0'] as const).map((version) => ({ version, reason: lacking([`qemu-${version}`]) }));
-  const measured = [];
-  for (const { version, reason } of versions) if (!reason) measured.push(await measureVersion(version, bench));
+  const measured: { readonly tables: readonly Table[]; readonly limits: readonly Limit[] }[] = [];
+  for (const { version, reason } of versions) {
+    if (reason) continue;
+    const rates = await inSession([qemuBinary(version), ...(trees[0]?.argv ?? [])], rawRates);
+    const columns = ['', 'accesses', 'ms', 'per second'];
+    measured.push({ tables: [{ title: `QEMU ${version}: raw`, columns, rows: rates }], limits: [] });
+    for (const tree of trees) measured.push(await measureTree(version, tree, bench));
+  }
   return {
     part: 'qtest',
     tables: measured.flatMap(({ tables }) => tables),
-    limits: measured.map(({ held }) => held),
+    limits: measured.flatMap(({ limits }) => limits),
     skipped: versions.flatMap(({ reason }) => reason ?? []),
   };
 }
 
-async function measureVersion(version: QemuVersion, { pinbar }: Bench) {
-  const argv = [qemuBinary(version), ...treeOf64()];
-  const rates = await inSession(argv, rawRates);
+/** What `pinbar run` does between QEMU's start and the guest's, as its stages are called. */
+const WORK = ['reading the device tree', 'enumerating, solving and programming', 'checking against QEMU'] as const;
+
+async function measureTree(version: QemuVersion, tree: Tree, { pinbar }: Bench) {
+  const argv = [qemuBinary(version), ...tree.argv];
+  const name = `QEMU ${version}, ${TREE_FUNCTIONS} functions, ${tree.name}`;
   const warm: Awaited<ReturnType<typeof spine>>[] = [];
   for (let run = 0; run < RUNS; run++) warm.push(await inSession(argv, spine));
   const cold: Map<string, number>[] = [];
   for (let run = 0; run < RUNS; run++)
     cold.push(durations(await runPinbar(pinbar, [...argv, '-S'], ['--quiet'], true)));
   const [first] = warm;
-  const stage = (name: string) => cold.map((lengths) => lengths.get(name) ?? NaN);
-  const work = ['reading the device tree', 'enumerating, solving and programming', 'checking against QEMU'];
-  const whole = cold.map((lengths) => work.reduce((sum, name) => sum + (lengths.get(name) ?? NaN), 0));
-  const steps = Object.keys(first?.ms ?? {});
-  const held: Limit = limit(
-    `QEMU ${version}: ${TREE_FUNCTIONS} functions in the command line, median`,
-    median(whole),
-    50,
-    ' ms',
-  );
-  return {
-    held,
-    tables: [
-      { title: `QEMU ${version}: raw`, columns: ['', 'accesses', 'ms', 'per second'], rows: rates },
-      {
-        title: `QEMU ${version}: ${TREE_FUNCTIONS} functions, ${RUNS} runs in one process, each on a fresh QEMU`,
-        columns: ['', 'accesses', 'round trips', 'first ms', 'best ms', 'median ms'],
-        rows: steps.map((step): Cell[] => {
-          const all = warm.map(({ ms }) => ms[step] ?? NaN);
-          const { accesses = 0, batches = 0 } = first?.counts[step] ?? {};
-          return [step, accesses || '-', batches || '-', all[0] ?? NaN, least(all), median(all)];
-        }),
-      },
-      {
-        title: `QEMU ${version}: ${TREE_FUNCTIONS} functions, pinbar run --verbose, ${RUNS} processes`,
-        columns: ['', 'best ms', 'median ms'],
-        rows: [
-          ...work.map((name): Cell[] => [name, least(stage(name)), median(stage(name))]),
-          ['together', least(whole), median(whole)],
-        ],
-      },
-    ],
-  };
+  const stage = (stageName: string) => cold.map((lengths) => lengths.get(stageName) ?? NaN);
+  const whole = cold.map((lengths) => WORK.reduce((sum, one) => sum + (lengths.get(one) ?? NaN), 0));
+  const tables: Table[] = [
+    {
+      title: `${name}: ${RUNS} runs in one process, each on a fresh QEMU`,
+      columns: ['', 'accesses', 'round trips', 'first ms', 'best ms', 'median ms'],
+      rows: Object.keys(first?.ms ?? {}).map((step): Cell[] => {
+        const all = warm.map(({ ms }) => ms[step] ?? NaN);
+        const { accesses = 0, batches = 0 } = first?.counts[step] ?? {};
+        return [step, accesses || '-', batches || '-', all[0] ?? NaN, least(all), median(all)];
+      }),
+    },
+    {
+      title: `${name}: pinbar run --verbose, ${RUNS} processes`,
+      columns: ['', 'best ms', 'median ms'],
+      rows: [
+        ...WORK.map((one): Cell[] => [one, least(stage(one)), median(stage(one))]),
+        ['together', least(whole), median(whole)],
+      ],
+    },
+  ];
+  return { tables, limits: [limit(`${name}, pinbar run, best of ${RUNS}`, least(whole), 50, ' ms')] };
 }
 
 /** Runs `work` beside a QEMU that never leaves its first instruction, and ends that. */
