@@ -75,6 +75,8 @@ async function live(request: RunRequest, report: RunReport, ready: Ready, signal
   const { process, qmp, qtest } = ready.session;
   /** What each look at the registers found to be moved. */
   const looks: (readonly Mismatch[])[] = [];
+  const exitCode = (end: QemuEnd, own?: number): number =>
+    looks.some((moved) => moved.length > 0) ? Exit.outside : (own ?? exitCodeOf(end, report, signals));
   let ownExit: number | undefined;
   try {
     const supervised = supervise(qmp, request.actions, false, {
@@ -109,8 +111,7 @@ async function live(request: RunRequest, report: RunReport, ready: Ready, signal
     ownExit = (await Promise.race([supervised, lostQtest])).exitCode;
   } catch (error) {
     const death = await deathOf(process, error, 'while pinbar programmed it');
-    if (death instanceof Problem && death.code === 'qemu-died' && process.end)
-      return exitCodeOf(process.end, report, signals);
+    if (death instanceof Problem && death.code === 'qemu-died' && process.end) return exitCode(process.end);
     throw death;
   }
   const end = await endWithin(process, 5000);
@@ -126,8 +127,7 @@ async function live(request: RunRequest, report: RunReport, ready: Ready, signal
   }
   if (request.verify && looks.length === 0)
     report.notice('QEMU ended before the guest stopped: what the guest did to the plan is not known');
-  if (looks.some((moved) => moved.length > 0)) return Exit.outside;
-  return ownExit ?? exitCodeOf(end, report, signals);
+  return exitCode(end, ownExit);
 }
 
 const COMMAND = 4;

@@ -19,6 +19,9 @@ export const SUPERVISED = 'reboot=shutdown,shutdown=pause';
 /** `reason` of a SHUTDOWN event that was a reset before `reboot=shutdown` made it one (system/runstate.c). */
 const resets = new Set(['guest-reset', 'host-qmp-system-reset']);
 
+/** Of one that QEMU ends with at once, whatever `-action` says: nothing can be asked of it any more. */
+const ends = new Set(['host-qmp-quit', 'host-signal']);
+
 export interface Supervised {
   /** Programs the machine that was just reset; it stands before its first instruction. */
   readonly reprogram: () => Promise<void>;
@@ -48,6 +51,7 @@ export async function supervise(
         break;
       case 'SHUTDOWN': {
         const reason = String(data['reason']);
+        if (ends.has(reason)) break;
         await onStop(reason);
         if (resets.has(reason) && actions.reboot === 'reset') {
           running = await resetAgain(qmp, reprogram, running);

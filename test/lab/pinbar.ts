@@ -98,6 +98,20 @@ export class RunningPinbar {
     process.kill(this.pid, signal);
   }
 
+  /** As when a pipe's reader goes away. */
+  closeOutput(): void {
+    this.#child.stdout!.destroy();
+  }
+
+  /** Takes standard error in small pieces with pauses, so that its pipe stays full. */
+  readErrorsSlowly(): void {
+    const stream = this.#child.stderr!;
+    stream.on('data', () => {
+      stream.pause();
+      setTimeout(() => stream.resume(), 100);
+    });
+  }
+
   #said(): string {
     return `It printed:\n${this.output}\nand said:\n${this.errors}`;
   }
