@@ -1,6 +1,5 @@
-import { addressRows, type AddressRow } from '../../enumerate/to-machine.js';
 import { enumerate } from '../../enumerate/enumerate.js';
-import { toMachine } from '../../enumerate/to-machine.js';
+import { addressRows, toMachine, type AddressRow } from '../../enumerate/to-machine.js';
 import { allFunctions, type Topology } from '../../enumerate/topology.js';
 import { formatSize, hex } from '../../address/format.js';
 import { formatBdf } from '../../pci/bdf.js';
@@ -11,13 +10,12 @@ import type { Plan, PlanResult } from '../../place/plan.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { parsePinOption, toPin } from '../../qemu/args/pins.js';
 import { simulate, type SimulatedMachine } from '../../sim/simulate.js';
-import type { Io, Style } from '../io.js';
-import { styleFor } from '../io.js';
+import { readMachine, writePlan } from '../documents.js';
+import { styleFor, type Io, type Style } from '../io.js';
 import { renderMap } from '../render/map.js';
 import { renderResult } from '../render/result.js';
 import { renderTable, type Column } from '../render/table.js';
 import type { RunFlags } from './run.js';
-import { readMachine, writePlan } from './run-work.js';
 
 /** The whole job on a simulated machine: enumerate, solve, program, read back; registers before and after are shown. */
 export async function runSimulated(flags: RunFlags, file: string, io: Io): Promise<number> {

@@ -1,8 +1,7 @@
-import type { Machine } from '../../machine/model.js';
-import type { Plan, PlanResult } from '../../place/plan.js';
+import type { PlanResult } from '../../place/plan.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { work, type Context } from '../context.js';
-import { readInput, writeOutput } from '../files.js';
+import { readMachine, writePlan } from '../documents.js';
 import { styleFor, type Io } from '../io.js';
 import { Progress } from '../progress.js';
 import { renderPlan, renderResult } from '../render/result.js';
@@ -66,15 +65,4 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
   } finally {
     progress.end();
   }
-}
-
-export async function writePlan(path: string, plan: Plan): Promise<void> {
-  const { planToJson } = await import('../../place/plan-json.js');
-  await writeOutput(path, `${JSON.stringify(planToJson(plan), null, 2)}\n`);
-}
-
-export async function readMachine(path: string, io: Io): Promise<{ machine: Machine; name: string }> {
-  const { loadMachine } = await import('../../machine/load.js');
-  const { name, text } = await readInput(path, io);
-  return { machine: await loadMachine(text, name), name };
 }
