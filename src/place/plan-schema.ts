@@ -121,6 +121,7 @@ export const planSchema = v.pipe(
     v.object({ pinbar: version, status: v.literal('undecided'), summary: v.string() }),
   ]),
   v.title('pinbar plan'),
+  v.description('Where everything lies, or why there is no valid plan.'),
 );
 
 /** What `planToJson` gives: plain JSON, addresses and sizes as lower-case `0x` strings. */

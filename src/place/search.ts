@@ -2,6 +2,7 @@ import { alignUp, minOf } from '../address/align.js';
 import type { Budget } from './budget.js';
 import type { Item, Span, WindowDemand } from './demand.js';
 import type { Order, Part } from './order.js';
+import type { BarType } from '../machine/model.js';
 import { findOrder } from './order.js';
 import { unionOf } from './packing.js';
 import type { Segment } from './segments.js';
@@ -17,8 +18,9 @@ export function search(items: readonly Item[], segments: readonly Segment[], bud
   if (items.length === 0) return true;
   const spans = unionOf(segments);
   const end = (spans.at(-1)?.limit ?? -1n) + 1n;
-  const parts = items.map((item) => rootPart(item, segments, budget));
-  const order = findOrder(parts, { start: spans[0]?.base ?? 0n, end, any: true, room: roomIn(spans) }, budget);
+  const rooms = new Rooms(spans, segments);
+  const parts = items.map((item) => rootPart(item, segments, rooms, budget));
+  const order = findOrder(parts, { start: spans[0]?.base ?? 0n, end, any: true, rooms: rooms.list }, budget);
   if (!order) return false;
   commit(order, spans[0]?.base ?? 0n);
   return true;
@@ -33,11 +35,34 @@ function commit(order: Order, start: bigint): void {
   }
 }
 
-const roomIn = (spans: readonly Span[]) => (cursor: bigint) =>
-  spans.reduce((sum, { base, limit }) => {
-    const from = base > cursor ? base : cursor;
-    return from > limit ? sum : sum + limit - from + 1n;
-  }, 0n);
+/** The ranges that items of root buses share: all together, and those of one host bridge and set of window types. */
+class Rooms {
+  readonly list: (readonly Span[])[];
+  readonly #byKey = new Map<string, number>();
+
+  constructor(
+    all: readonly Span[],
+    private readonly segments: readonly Segment[],
+  ) {
+    this.list = [all];
+  }
+
+  of(host: number, tracks: readonly BarType[]): readonly number[] {
+    const both = tracks.length > 1 ? [] : [this.#room(host, tracks)];
+    return [0, this.#room(host, ['mem64', 'mem32', 'io']), ...both];
+  }
+
+  #room(host: number, tracks: readonly BarType[]): number {
+    const key = `${host} ${tracks.join()}`;
+    let room = this.#byKey.get(key);
+    if (room === undefined) {
+      const own = this.segments.filter((segment) => segment.host === host && tracks.includes(segment.type));
+      room = this.list.push(unionOf(own)) - 1;
+      this.#byKey.set(key, room);
+    }
+    return room;
+  }
+}
 
 /** An item as a part of the line of bus addresses inside a window. */
 function partOf(item: Item, budget: Budget): Part {
@@ -45,6 +70,7 @@ function partOf(item: Item, budget: Budget): Part {
 }
 
 class PlainPart implements Part {
+  readonly leaf?: { readonly group: number; readonly rank: number };
   readonly key: string | null;
   readonly fixed: Span | null;
   readonly least: bigint;
@@ -55,6 +81,7 @@ class PlainPart implements Part {
     this.fixed = item.fixed;
     this.least = item.size;
     this.unit = item.align;
+    if (!item.fixed && item.size === item.align) this.leaf = { group: item.host, rank: 0 };
   }
 
   end(cursor: bigint): bigint | null {
@@ -77,6 +104,7 @@ class WindowPart implements Part {
   readonly fixed: Span | null;
   readonly least: bigint;
   readonly unit: bigint;
+  readonly grows: boolean;
   readonly #parts: readonly Part[];
   /** A layout without anything fixed or lower limits inside repeats when its start moves by this; null: it does not. */
   readonly #period: bigint | null;
@@ -91,6 +119,7 @@ class WindowPart implements Part {
     const { granule } = window;
     const sum = this.#parts.reduce((total, part) => total + part.least, 0n);
     this.fixed = item.fixed;
+    this.grows = item.fixed !== null && !window.pin;
     const fixedSize = this.fixed ? this.fixed.limit - this.fixed.base + 1n : 0n;
     this.least = alignUp(sum > fixedSize ? sum : fixedSize, granule);
     this.unit = granule;
@@ -170,7 +199,7 @@ function shapeOf(item: Item): string {
 }
 
 /** An item on a root bus: in the segment that lets it end lowest, by CPU address. */
-function rootPart(item: Item, segments: readonly Segment[], budget: Budget): Part {
+function rootPart(item: Item, segments: readonly Segment[], rooms: Rooms, budget: Budget): Part {
   const inner = partOf(item, budget);
   const mine = segments.filter((segment) => segment.host === item.host && item.tracks.includes(segment.type));
   const place = (cursor: bigint): { start: bigint; end: bigint } | null => {
@@ -188,12 +217,16 @@ function rootPart(item: Item, segments: readonly Segment[], budget: Budget): Par
   const home =
     inner.fixed && mine.find((s) => s.base <= (inner.fixed?.base ?? 0n) && (inner.fixed?.limit ?? 0n) <= s.limit);
   const shift = home?.shift ?? 0n;
+  // Segments of one bus address space may be shifted against each other; what holds for each holds for their sum.
+  const straight = mine.every((segment) => (segment.shift & (inner.unit - 1n)) === 0n);
   return {
+    ...(inner.leaf && straight ? { leaf: { group: item.host, rank: item.tracks.length - 1 } } : {}),
+    ...(inner.grows ? { grows: true } : {}),
     key: inner.key === null ? null : `${item.tracks.join()} ${inner.key}`,
     fixed: inner.fixed && { base: inner.fixed.base + shift, limit: inner.fixed.limit + shift },
     least: inner.least,
-    // Segments of one bus address space may be shifted against each other; what holds for each holds for their sum.
-    unit: mine.every((segment) => (segment.shift & (inner.unit - 1n)) === 0n) ? inner.unit : 1n,
+    unit: straight ? inner.unit : 1n,
+    rooms: rooms.of(item.host, item.tracks),
     end: (cursor) => place(cursor)?.end ?? null,
     commit: (cursor) => {
       const found = place(cursor);
