@@ -79,28 +79,25 @@ describeInLab("QEMU's own options", ['qemu-10.0', 'linux-6.12', 'guest'], () => 
     expect((await run.ended).end).toBe(0);
   });
 
-  it.each([['-no-reboot'], ['-action', 'reboot=shutdown']])('%s %s: a reboot ends QEMU', async (...words) => {
-    const { start } = prepare('finish reboot', words);
+  it.each(['-no-reboot', '-action reboot=shutdown'])('%s: a reboot ends QEMU', async (words) => {
+    const { start } = prepare('finish reboot', words.split(' '));
     const { boots, end } = await start().ended;
     expect(boots.map(({ left }) => left)).toEqual(['reboot']);
     expect(end).toBe(0);
   });
 
-  it.each([['-no-shutdown'], ['-action', 'shutdown=pause']])(
-    '%s %s: a guest that is off stays until quit',
-    async (...words) => {
-      const { qmp, start } = prepare('', words);
-      const run = start();
-      const user = await connectQmp(qmp);
-      const off = user.waitFor(({ event }) => event === 'SHUTDOWN');
-      await off;
-      await user.execute('query-status');
-      expect(await runState(user)).toBe('shutdown');
-      expect(run.output).toContain('@@@ poweroff');
-      await user.execute('quit');
-      expect((await run.ended).end).toBe(0);
-    },
-  );
+  it.each(['-no-shutdown', '-action shutdown=pause'])('%s: a guest that is off stays until quit', async (words) => {
+    const { qmp, start } = prepare('', words.split(' '));
+    const run = start();
+    const user = await connectQmp(qmp);
+    const off = user.waitFor(({ event }) => event === 'SHUTDOWN');
+    await off;
+    await user.execute('query-status');
+    expect(await runState(user)).toBe('shutdown');
+    expect(run.output).toContain('@@@ poweroff');
+    await user.execute('quit');
+    expect((await run.ended).end).toBe(0);
+  });
 
   it.each([['-daemonize'], ['-incoming', 'defer'], ['-loadvm', 'snapshot'], ['-preconfig'], ['-qtest', 'stdio']])(
     '%s is refused, with the reason',
