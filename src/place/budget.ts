@@ -15,15 +15,29 @@ export class Budget {
   #asked = 0;
   readonly #stop: (() => boolean) | undefined;
 
-  /** `stop` is asked now and then; once it says true the search ends. */
-  constructor(steps: number, stop?: () => boolean) {
+  readonly #of: Budget | undefined;
+
+  /** `stop` is asked now and then; once it says true the search ends. `of`: what is spent here is spent there, too. */
+  constructor(steps: number, stop?: () => boolean, of?: Budget) {
     this.#left = steps;
     this.#stop = stop;
+    this.#of = of;
+  }
+
+  /** Nothing is left, or nothing more may be spent. */
+  get isSpent(): boolean {
+    return this.#left <= 0 || (this.#stop?.() ?? false);
+  }
+
+  /** A budget of at most `steps` that is spent out of this one. */
+  part(steps: number): Budget {
+    return new Budget(Math.min(steps, Math.max(this.#left, 0)), this.#stop, this);
   }
 
   /** @throws OutOfBudget */
   spend(steps = 1): void {
     this.#left -= steps;
+    if (this.#of) this.#of.#left -= steps;
     if (this.#left < 0 || ((++this.#asked & 0x3ff) === 0 && this.#stop?.())) {
       this.#left = 0;
       throw new OutOfBudget(true);

@@ -16,22 +16,37 @@ export interface PlaceOptions {
   readonly remedies?: boolean;
 }
 
-export const DEFAULT_STEPS = 4_000_000;
-/** For each remedy that is tried. */
-const REMEDY_STEPS = 20_000;
+export const DEFAULT_STEPS = 2_000_000;
+/** For finding out why there is no plan. */
+const EXPLAIN_STEPS = 500_000;
+/** For all remedies that are tried, and for each. */
+const REMEDIES_STEPS = 500_000;
+const REMEDY_STEPS = 10_000;
 
 /**
  * Finds bus numbers, addresses and windows for everything in `machine`, or says why there are none. Pure: the same input
  * gives the same result.
  */
 export function place(machine: Machine, options: PlaceOptions = {}): PlanResult {
-  const steps = options.steps ?? DEFAULT_STEPS;
+  const { steps = DEFAULT_STEPS, stop } = options;
+  const found = attempt(machine, new Budget(steps, stop));
+  if (found === null) return undecided(steps, stop?.() ?? false);
+  if (typeof found !== 'string') return found;
+  const remedies = new Budget(REMEDIES_STEPS, stop);
+  const solve = (changed: Machine): Plan | null => {
+    const plan = remedies.isSpent ? null : attempt(changed, remedies.part(REMEDY_STEPS));
+    return typeof plan === 'string' ? null : plan;
+  };
+  const budget = new Budget(EXPLAIN_STEPS, stop);
+  return explain(machine, found, { budget, ...(options.remedies === false ? {} : { solve }) });
+}
+
+/** As {@link solve}; null where the budget was not enough. */
+function attempt(machine: Machine, budget: Budget): Plan | Field | null {
   try {
-    const found = solve(machine, new Budget(steps, options.stop));
-    if (typeof found !== 'string') return found;
-    return explain(machine, found, { ...options, solve: (changed) => tried(changed, options.stop) });
+    return solve(machine, budget);
   } catch (error) {
-    if (error instanceof OutOfBudget) return undecided(steps, options.stop?.() ?? false);
+    if (error instanceof OutOfBudget) return null;
     throw error;
   }
 }
@@ -44,16 +59,6 @@ function solve(machine: Machine, budget: Budget): Plan | Field {
   if (!memory) return 'memory';
   const io = solveSpace(machine, 'io', budget);
   return io ? assemble(machine, buses, [...io, ...memory]) : 'io';
-}
-
-function tried(machine: Machine, stop: (() => boolean) | undefined): Plan | null {
-  try {
-    const found = solve(machine, new Budget(REMEDY_STEPS, stop));
-    return typeof found === 'string' ? null : found;
-  } catch (error) {
-    if (error instanceof OutOfBudget) return null;
-    throw error;
-  }
 }
 
 function undecided(steps: number, stopped: boolean): Undecided {

@@ -12,12 +12,12 @@ const MOST_REMEDIES = 6;
 const MOST_TRIES = 160;
 
 /** Changes that make the machine solvable: each was tried on the whole machine. */
-export function remediesFor(machine: Machine, core: Core, solve: Solve, stop?: () => boolean): Remedy[] {
+export function remediesFor(machine: Machine, core: Core, solve: Solve): Remedy[] {
   const remedies: Remedy[] = [];
   let tries = 0;
   for (const attempt of attempts(machine, core)) {
     for (const candidate of attempt) {
-      if (remedies.length >= MOST_REMEDIES || tries >= MOST_TRIES || stop?.()) return remedies;
+      if (remedies.length >= MOST_REMEDIES || tries >= MOST_TRIES) return remedies;
       tries++;
       const plan = solve(candidate.machine);
       if (!plan) continue;
