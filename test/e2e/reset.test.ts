@@ -91,6 +91,25 @@ describeInLab('resets', ['qemu-7.2', 'qemu-10.0', 'linux-6.12', 'guest'], () => 
     },
   );
 
+  it('cont right after system_reset: the guest starts programmed all the same', async () => {
+    const { run, file } = prepare('10.0');
+    const qmp = await connectQmp(file('qmp'));
+    await run.shows(/ms {2}running/, 'errors');
+    for (let round = 0; round < 20; round++) {
+      await qmp.execute('stop');
+      // While the machine waits for its reset QEMU may refuse cont; it goes on then when it is told again.
+      await Promise.all([qmp.execute('system_reset'), qmp.execute('cont').catch(() => undefined)]);
+      await sleep(round);
+    }
+    await qmp.execute('cont').catch(() => undefined);
+    await run.shows(/@@@ end boot/);
+    expect(await barInQemu(qmp, 'dev0', 2)).toBe(BAR);
+    await qmp.execute('quit');
+    const { boots, end } = await run.ended;
+    expect(end).toBe(0);
+    expect(barOf(boots[0], '0000:01:00.0', 2)).toBe(BAR);
+  });
+
   it('requests for a reset that come in the midst of another', async () => {
     const { run, file } = prepare('10.0');
     const [first, second] = await Promise.all([connectQmp(file('qmp')), connectQmp(file('qmp2'))]);
