@@ -38,11 +38,7 @@ const io: Io = {
   stdout: lazy('stdout'),
   stderr: lazy('stderr'),
   env: process.env,
-  readStdin: async () => {
-    const parts: Buffer[] = [];
-    for await (const part of process.stdin) parts.push(part as Buffer);
-    return Buffer.concat(parts).toString('utf8');
-  },
+  stdin: () => process.stdin,
 };
 
 process.exitCode = await main(process.argv.slice(2), io);

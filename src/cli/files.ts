@@ -1,10 +1,11 @@
-import { open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { Exit, Problem } from '../problem/problem.js';
 import type { Io } from './io.js';
 
-/** A file larger than this is refused unread. */
+/** A file with more bytes than this is refused. */
 const MAX_INPUT = 64 * 1024 * 1024;
 
 export interface Input {
@@ -14,42 +15,62 @@ export interface Input {
 }
 
 /**
- * Reads a text file; `-` is standard input.
- * @throws Problem `input-missing`, `input-unreadable`, `input-too-large`
+ * Reads a text file of any kind (a pipe, `/dev/fd/63`); `-` is standard input. A byte order mark is left out.
+ * @throws Problem `input-unreadable`, `input-too-large`
  */
 export async function readInput(path: string, io: Io): Promise<Input> {
-  if (path === '-') return { name: '<stdin>', text: await io.readStdin() };
+  const name = path === '-' ? '<stdin>' : path;
   try {
-    const { size } = await stat(path);
-    if (size > MAX_INPUT) {
-      throw new Problem('input-too-large', `${path} has ${size} bytes; pinbar reads files of at most ${MAX_INPUT}`, {
-        where: { file: path },
-      });
-    }
-    return { name: path, text: await readFile(path, 'utf8') };
+    return { name, text: await readText(name, path === '-' ? io.stdin() : createReadStream(path)) };
   } catch (error) {
     if (error instanceof Problem) throw error;
-    throw fileProblem(error, path, 'read');
+    throw fileProblem(error, name, 'read');
   }
 }
 
+async function readText(name: string, chunks: AsyncIterable<Uint8Array>): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of chunks) {
+    size += chunk.length;
+    // What a file says of its size is not to be relied on: /dev/zero says 0, and a log grows.
+    if (size > MAX_INPUT) {
+      throw new Problem('input-too-large', `${name} has more than ${MAX_INPUT} bytes, the most that pinbar reads`, {
+        where: { file: name },
+      });
+    }
+    parts.push(chunk);
+  }
+  return new TextDecoder().decode(Buffer.concat(parts));
+}
+
 /**
- * Writes a file whole or not at all: under another name first, then renamed.
+ * Writes a file whole or not at all: under another name first, then renamed. What is no ordinary file (`/dev/null`, a
+ * pipe) is written to, never replaced; a symbolic link stays, and the file that it leads to keeps its mode.
  * @throws Problem `output-unwritable`, exit 3
  */
 export async function writeOutput(path: string, text: string): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
+  let temporary: string | undefined;
   try {
-    const file = await open(temporary, 'wx');
+    const there = await stat(path).catch(() => undefined);
+    if (there && !there.isFile()) {
+      await writeFile(path, text);
+      return;
+    }
+    const target = there ? await realpath(path) : path;
+    const name = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}`);
+    const file = await open(name, 'wx');
+    temporary = name;
     try {
+      if (there) await file.chmod(there.mode & 0o7777);
       await file.writeFile(text);
       await file.sync();
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
+    await rename(temporary, target);
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
+    if (temporary !== undefined) await rm(temporary, { force: true }).catch(() => undefined);
     throw fileProblem(error, path, 'write');
   }
 }
@@ -65,7 +86,8 @@ const reasons: Readonly<Record<string, string>> = {
 
 function fileProblem(error: unknown, path: string, verb: 'read' | 'write'): Problem {
   const code = (error as NodeJS.ErrnoException).code ?? '';
-  const why = reasons[code] ?? (error instanceof Error ? error.message : String(error));
+  const missing = code === 'ENOENT' && verb === 'write' ? 'there is no such folder' : undefined;
+  const why = missing ?? reasons[code] ?? (error instanceof Error ? error.message : String(error));
   return verb === 'read'
     ? new Problem('input-unreadable', `cannot read ${path}: ${why}`, { where: { file: path } })
     : new Problem('output-unwritable', `cannot write ${path}: ${why}`, { exit: Exit.outside });

@@ -11,8 +11,8 @@ export interface Io {
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Everything on standard input. */
-  readonly readStdin: () => Promise<string>;
+  /** Standard input, as it comes. */
+  readonly stdin: () => AsyncIterable<Uint8Array>;
 }
 
 /** Colour and other decoration, as far as `output` shows it. NO_COLOR: https://no-color.org */

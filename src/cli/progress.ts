@@ -1,4 +1,5 @@
 import type { Output } from './io.js';
+import { printableLines } from './render/printable.js';
 
 /** How long a stage may take before it is announced. */
 const PATIENCE_MS = 1000;
@@ -29,7 +30,7 @@ export class Progress {
   /** A line of its own, also on a terminal that the guest's console has in raw mode. */
   line(text: string): void {
     const end = this.output.isTTY ? '\r\n' : '\n';
-    this.output.write(`pinbar: ${text.replaceAll('\n', end)}${end}`);
+    this.output.write(`pinbar: ${printableLines(text).replaceAll('\n', end)}${end}`);
   }
 
   end(): void {

@@ -8,6 +8,7 @@ import type {
 import type { ResourceName, Source } from '../../import/observation.js';
 import { formatBdf } from '../../pci/bdf.js';
 import type { Style } from '../io.js';
+import { printable } from './printable.js';
 import { renderTable, type Column } from './table.js';
 
 interface Row {
@@ -49,7 +50,7 @@ export function renderComparison(comparison: Comparison, style: Style): string {
   ];
   return [
     renderTable(columns, comparison.functions.flatMap(rowsOf), style.bold),
-    ...(lines.length > 0 ? ['\n', ...lines.map((line) => `${line}\n`)] : []),
+    ...(lines.length > 0 ? ['\n', ...lines.map((line) => `${printable(line)}\n`)] : []),
     `\n${verdict(comparison, style)}\n`,
   ].join('');
 }

@@ -5,6 +5,7 @@ import { RangeSet } from '../../address/range-set.js';
 import type { BarType } from '../../machine/model.js';
 import type { Plan, PlannedHostBridge } from '../../place/plan.js';
 import type { Style } from '../io.js';
+import { printable } from './printable.js';
 
 interface Block {
   readonly range: AddressRange;
@@ -36,7 +37,7 @@ function renderWindow(
   const inside = all.filter(
     (block) => block.segment === host.segment && block.io === (window.type === 'io') && range.covers(block.range),
   );
-  const head = `${style.bold(`${host.id} ${window.type}`)}  ${range.toString()}  ${roughSize(window.size)}`;
+  const head = `${style.bold(`${printable(host.id)} ${window.type}`)}  ${range.toString()}  ${roughSize(window.size)}`;
   if (inside.length === 0) return `${head}  ${style.dim('empty')}\n`;
   return `${head}\n${strip(range, inside, style)}\n${listing(range, inside, style).join('')}`;
 }
@@ -98,14 +99,14 @@ function blocksOf(plan: Plan): Block[] {
     (['io', 'memory', 'prefetchable'] as const).flatMap((type): Block[] => {
       const range = bridge[type];
       if (!range) return [];
-      const label = `${bridge.id} ${type === 'io' ? 'I/O' : type} window`;
+      const label = `${printable(bridge.id)} ${type === 'io' ? 'I/O' : type} window`;
       return [{ range, label, pinned: false, io: type === 'io', segment: segments.get(bridge.id) ?? 0, bridge: true }];
     }),
   );
   const own = plan.functions.flatMap((fn): Block[] => {
     const block = (address: bigint, size: bigint, what: string, pinned: boolean, io = false): Block => ({
       range: AddressRange.sized(address, size),
-      label: `${fn.id} ${what}`,
+      label: `${printable(fn.id)} ${what}`,
       pinned,
       io,
       segment: fn.address.segment,

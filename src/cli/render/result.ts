@@ -2,6 +2,7 @@ import type { Infeasible, Plan, PlanResult } from '../../place/plan.js';
 import { styleFor, type Io, type Output, type Style } from '../io.js';
 import { renderFunctions } from './functions.js';
 import { renderMap } from './map.js';
+import { printable } from './printable.js';
 import { wrap } from './wrap.js';
 
 /** A plan as a table and a map, or why there is none. */
@@ -27,7 +28,7 @@ function renderInfeasible(result: Infeasible, style: Style, width: number): stri
   const { conflict, remedies } = result;
   const item = (head: string, paint: (text: string) => string, text: string) => {
     const indent = ' '.repeat(head.length + 4);
-    return `  ${paint(head)}  ${wrap(text, width - indent.length, indent)}\n`;
+    return `  ${paint(head)}  ${wrap(printable(text), width - indent.length, indent)}\n`;
   };
   const constraints = conflict.constraints.map((one) => item(one.kind.padEnd(12), style.cyan, one.detail)).join('');
   const changes = remedies
@@ -35,7 +36,7 @@ function renderInfeasible(result: Infeasible, style: Style, width: number): stri
     .join('');
   return [
     `${style.red('There is no valid plan.')}\n`,
-    `\n${wrap(conflict.summary, width)}\n`,
+    `\n${wrap(printable(conflict.summary), width)}\n`,
     conflict.constraints.length > 0
       ? `\nThese cannot hold together; without any one of them the rest has a plan:\n${constraints}`
       : '',

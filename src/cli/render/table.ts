@@ -1,3 +1,5 @@
+import { printable } from './printable.js';
+
 /** One column of a table for people. */
 export interface Column<Row> {
   readonly title: string;
@@ -7,22 +9,24 @@ export interface Column<Row> {
   readonly paint?: (cell: string, row: Row) => string;
 }
 
-/** Rows under their titles, columns as wide as their widest cell, two spaces between. All text is ASCII of width 1. */
+/** Rows under their titles, columns as wide as their widest cell, two spaces between. */
 export function renderTable<Row>(
   columns: readonly Column<Row>[],
   rows: readonly Row[],
   title: (text: string) => string,
 ): string {
-  const widths = columns.map((column) =>
-    rows.reduce((width, row) => Math.max(width, column.text(row).length), column.title.length),
+  const lineOf = (row: Row) => columns.map((column) => printable(column.text(row)));
+  const texts = rows.map(lineOf);
+  const widths = columns.map(({ title }, i) =>
+    texts.reduce((width, line) => Math.max(width, line[i]?.length ?? 0), title.length),
   );
   const pad = (text: string, i: number) =>
     columns[i]?.align === 'right' ? text.padStart(widths[i] ?? 0) : text.padEnd(widths[i] ?? 0);
   const lines = [
     columns.map((column, i) => title(pad(column.title, i))),
-    ...rows.map((row) =>
+    ...rows.map((row, r) =>
       columns.map((column, i) => {
-        const cell = pad(column.text(row), i);
+        const cell = pad(texts[r]?.[i] ?? '', i);
         return column.paint ? column.paint(cell, row) : cell;
       }),
     ),
