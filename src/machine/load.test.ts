@@ -1,57 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
+import { contractMachine } from '../../test/support/contract.js';
 import { head, mistakes, withFunctions } from '../../test/support/machine-mistakes.js';
 import { AddressRange } from '../address/range.js';
 import { GiB, KiB, MiB, TiB } from '../address/kinds.js';
 import { loadMachine, machineFrom } from './load.js';
 import { eachFunction } from './model.js';
 
-const contract = `
-pinbar: 1
-machine:
-  arch: aarch64                    # aarch64 | riscv64 | x86_64
-  board: virt                      # virt | q35 | none ; none: nothing is assumed, only what the file says
-  ram: 4GiB
-  physicalAddressBits: 48
-  properties: { highmem-mmio-size: 64TiB }      # board properties that move the map
-reserved:
-  - { base: 0x8000000, size: 1MiB, reason: MSI window of the host's SMMU }
-hostBridges:                       # optional where the board implies them
-  - id: pcie.0
-    segment: 0
-    buses: [0, 255]
-    windows:                       # base is the PCI bus address; cpuBase defaults to it
-      - { type: io,    base: 0x0, size: 64KiB, cpuBase: 0x3eff0000 }
-      - { type: mem32, base: 0x10000000, size: 0x2eff0000 }
-      - { type: mem64, base: 0x400000000000, size: 64TiB }
-    functions:
-      - id: rp1
-        slot: "1.0"
-        vendor: 0x1b36             # vendor, device and class are optional everywhere
-        device: 0x000c
-        class: 0x060400
-        bars: [{ index: 0, type: mem32, size: 4KiB }]
-        bridge:
-          kind: root-port          # root-port | upstream-port | downstream-port | pcie-pci-bridge | pci-bridge
-          io: 32                   # address bits decoded by the I/O window: 0 (none) | 16 | 32
-          prefetchable: 64         # 0 (none) | 32 | 64
-          hotplug: pcie            # none (default) | pcie | shpc: the slot's hot-plug capability
-          reserve: { buses: 0, io: 0, memory: 0, prefetchable: 0 }    # room to keep for hotplug
-          pin: { secondary: 1, prefetchable: { base: 0x6b8000000000, size: 2TiB } }   # all optional
-          functions:
-            - id: dev0
-              slot: "0.0"
-              bars:
-                - { index: 0, type: mem32, size: 16MiB }
-                - { index: 2, type: mem64, prefetchable: true, size: 256GiB, pin: 0x6b8000000000 }
-                - { index: 4, type: mem64, prefetchable: true, size: 32MiB, pin: 0x6c8000000000 }
-              rom: { size: 512KiB }
-              sriov: { totalVfs: 8, firstVfOffset: 1, vfStride: 1, bars: [{ index: 0, type: mem64, prefetchable: true, size: 16MiB }] }
-`;
-
 describe('a machine file', () => {
   it('of the contract is read, every value', async () => {
-    const machine = await loadMachine(contract, 'contract.yaml');
+    const machine = await loadMachine(contractMachine, 'contract.yaml');
     expect(machine).toMatchObject({
       arch: 'aarch64',
       board: 'virt',
@@ -100,8 +58,8 @@ describe('a machine file', () => {
 
   it('is the same as JSON, and as a value', async () => {
     const { parse } = await import('yaml');
-    const value = parse(contract) as unknown;
-    const machine = await loadMachine(contract, 'contract.yaml');
+    const value = parse(contractMachine) as unknown;
+    const machine = await loadMachine(contractMachine, 'contract.yaml');
     expect(await loadMachine(JSON.stringify(value), 'contract.json')).toEqual(machine);
     expect(await loadMachine(JSON.stringify(value, null, 2), 'contract.json')).toEqual(machine);
     expect(machineFrom(value, 'a value')).toEqual(machine);

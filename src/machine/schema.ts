@@ -15,11 +15,19 @@ const scalar = v.union(
   (issue) => `expected a number or a string, found ${issue.received}`,
 );
 
-/** Makes a schema of a parser that throws Problem; `description` reaches the JSON Schema. */
-function parsed<T>(parse: (value: string | number | bigint) => T, description: string) {
+/**
+ * Makes a schema of a parser that throws Problem. `description` and `keywords` are what the JSON Schema says of it: a
+ * `pattern` is about strings, a `minimum` about numbers.
+ */
+function parsed<T>(
+  parse: (value: string | number | bigint) => T,
+  description: string,
+  keywords: Readonly<Record<string, unknown>>,
+) {
   return v.pipe(
     scalar,
     v.description(description),
+    v.metadata(keywords),
     v.rawTransform<string | number | bigint, T>(({ dataset, addIssue, NEVER }) => {
       try {
         return parse(dataset.value);
@@ -32,8 +40,15 @@ function parsed<T>(parse: (value: string | number | bigint) => T, description: s
   );
 }
 
-const size = parsed(parseSize, 'A size in bytes: a number, or a string such as "4KiB", "16M" or "0x1000".');
-const address = parsed(parseAddress, 'An address: a number, or a string such as "0x6b8000000000".');
+const wholeNumber = { type: ['string', 'integer'], minimum: 0 };
+const size = parsed(parseSize, 'A size in bytes: a number, or a string such as "4KiB", "16M" or "0x1000".', {
+  ...wholeNumber,
+  pattern: '^\\s*(0[xX][0-9a-fA-F]+|[0-9]+)\\s*([kKmMgGtTpPeE]([iI]?[bB])?|[bB])?\\s*$',
+});
+const address = parsed(parseAddress, 'An address: a number, or a string such as "0x6b8000000000".', {
+  ...wholeNumber,
+  pattern: '^\\s*(0[xX][0-9a-fA-F]+|[0-9]+)\\s*$',
+});
 
 const integer = (low: number, high: number, what: string) =>
   parsed(
@@ -46,7 +61,8 @@ const integer = (low: number, high: number, what: string) =>
       }
       return number;
     },
-    `${what.replace(/^an? /, '').replace(/^./, (c) => c.toUpperCase())}, ${low} to ${high}.`,
+    `${what.replace(/^./, (c) => c.toUpperCase())}, ${low} to ${high}.`,
+    { type: ['string', 'integer'], minimum: low, maximum: high, pattern: '^(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,9})$' },
   );
 
 const name = v.pipe(v.string(), v.nonEmpty('must not be empty'), v.maxLength(256, 'is longer than 256 characters'));
@@ -80,6 +96,8 @@ const reserve = v.strictObject({
 const bits = <const N extends number>(allowed: readonly N[]) =>
   v.pipe(
     scalar,
+    v.description('Address bits that the window decodes; 0: there is no such window.'),
+    v.metadata({ enum: allowed }),
     v.rawTransform<string | number | bigint, N>(({ dataset, addIssue, NEVER }) => {
       const found = allowed.find((one) => String(one) === String(dataset.value));
       if (found !== undefined) return found;
@@ -93,6 +111,7 @@ const bits = <const N extends number>(allowed: readonly N[]) =>
 const slot = v.pipe(
   scalar,
   v.description('Device and function in hexadecimal, such as "1e.1". Quote it: YAML reads 1.0 as a number.'),
+  v.metadata({ type: 'string', pattern: '^\\s*[01]?[0-9a-fA-F](\\.[0-7])?\\s*$' }),
   v.rawTransform<string | number | bigint, { device: number; fn: number }>(({ dataset, addIssue, NEVER }) => {
     if (typeof dataset.value !== 'string') {
       addIssue({ message: `${String(dataset.value)} is a number, not a slot: put it in quotes, such as "1.0"` });
@@ -154,7 +173,7 @@ const window = v.strictObject({ type: v.picklist(barTypes), base: address, size,
 const hostBridge = v.strictObject({
   id: name,
   segment: v.optional(integer(0, 0xffff, 'a segment'), 0),
-  buses: v.optional(v.tuple([bus, bus])),
+  buses: v.optional(v.strictTuple([bus, bus])),
   windows: v.optional(v.array(window)),
   functions: v.optional(v.array(fn), []),
 });
@@ -165,6 +184,8 @@ export const machineFileSchema = v.pipe(
   v.strictObject({
     pinbar: v.pipe(
       scalar,
+      v.description('The version of this format.'),
+      v.metadata({ type: 'integer', const: 1 }),
       v.check((value) => String(value) === '1', 'this pinbar reads format 1'),
     ),
     machine: v.strictObject({
@@ -182,7 +203,11 @@ export const machineFileSchema = v.pipe(
     hostBridges: v.optional(v.array(hostBridge), []),
   }),
   v.title('pinbar machine file'),
+  v.description('A machine whose PCI BARs are to be placed: RAM, host bridges, and the functions behind them.'),
 );
+
+/** Names for the parts that refer to themselves. */
+export const machineFileDefinitions = { function: fn };
 
 export type MachineFileInput = v.InferInput<typeof machineFileSchema>;
 export type MachineFile = v.InferOutput<typeof machineFileSchema>;

@@ -73,7 +73,7 @@ const bridge = v.object({
 const hostBridge = v.object({
   id: name,
   segment: integer(0, 0xffff),
-  buses: v.tuple([bus, bus]),
+  buses: v.strictTuple([bus, bus]),
   windows: v.array(
     v.object({
       type: v.picklist(barTypes),
