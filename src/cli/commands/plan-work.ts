@@ -5,7 +5,7 @@ import { Exit } from '../../problem/problem.js';
 import { work, type Context } from '../context.js';
 import { readInput, writeOutput } from '../files.js';
 import { renderResult } from '../render/result.js';
-import type { PlanFlags } from './plan.js';
+import type { PlanFlags } from './flags.js';
 
 export async function plan(this: Context, flags: PlanFlags, file: string): Promise<void> {
   await work(this, async (io) => {

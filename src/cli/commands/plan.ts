@@ -1,10 +1,6 @@
 import { buildCommand } from '@stricli/core';
 import type { Context } from '../context.js';
-
-export interface PlanFlags {
-  readonly json: boolean;
-  readonly out?: string;
-}
+import type { PlanFlags } from './flags.js';
 
 export const planCommand = buildCommand<PlanFlags, [string], Context>({
   loader: async () => (await import('./plan-work.js')).plan,

@@ -15,7 +15,7 @@ import { styleFor, type Io, type Style } from '../io.js';
 import { renderMap } from '../render/map.js';
 import { renderResult } from '../render/result.js';
 import { renderTable, type Column } from '../render/table.js';
-import type { RunFlags } from './run.js';
+import type { RunFlags } from './flags.js';
 
 /** The whole job on a simulated machine: enumerate, solve, program, read back; registers before and after are shown. */
 export async function runSimulated(flags: RunFlags, file: string, io: Io): Promise<number> {

@@ -5,7 +5,7 @@ import { readMachine, writePlan } from '../documents.js';
 import { styleFor, type Io } from '../io.js';
 import { Progress } from '../progress.js';
 import { renderPlan, renderResult } from '../render/result.js';
-import type { RunFlags } from './run.js';
+import type { RunFlags } from './flags.js';
 
 export async function run(this: Context, flags: RunFlags, ...argv: string[]): Promise<void> {
   await work(this, async (io) => {

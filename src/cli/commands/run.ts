@@ -1,16 +1,6 @@
 import { buildCommand } from '@stricli/core';
 import type { Context } from '../context.js';
-
-export interface RunFlags {
-  readonly pin?: readonly string[];
-  readonly machine?: string;
-  readonly planOut?: string;
-  readonly verify: boolean;
-  readonly sim?: string;
-  readonly json: boolean;
-  readonly quiet: boolean;
-  readonly verbose: boolean;
-}
+import type { RunFlags } from './flags.js';
 
 export const runCommand = buildCommand<RunFlags, string[], Context>({
   loader: async () => (await import('./run-work.js')).run,

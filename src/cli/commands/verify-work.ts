@@ -9,7 +9,7 @@ import { work, type Context } from '../context.js';
 import { readInput } from '../files.js';
 import { styleFor, type Io } from '../io.js';
 import { renderComparison } from '../render/comparison.js';
-import type { VerifyFlags } from './verify.js';
+import type { VerifyFlags } from './flags.js';
 
 export async function verify(this: Context, flags: VerifyFlags, planFile: string, ...more: string[]): Promise<void> {
   await work(this, async (io) => {

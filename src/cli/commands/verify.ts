@@ -1,10 +1,6 @@
 import { buildCommand } from '@stricli/core';
 import type { Context } from '../context.js';
-
-export interface VerifyFlags {
-  readonly guest?: readonly string[];
-  readonly json: boolean;
-}
+import type { VerifyFlags } from './flags.js';
 
 export const verifyCommand = buildCommand<VerifyFlags, string[], Context>({
   loader: async () => (await import('./verify-work.js')).verify,

@@ -1,0 +1,22 @@
+/** What the user may say to each command. `docs/reference.md` says it in words. */
+
+export interface PlanFlags {
+  readonly json: boolean;
+  readonly out?: string;
+}
+
+export interface RunFlags {
+  readonly pin?: readonly string[];
+  readonly machine?: string;
+  readonly planOut?: string;
+  readonly verify: boolean;
+  readonly sim?: string;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+}
+
+export interface VerifyFlags {
+  readonly guest?: readonly string[];
+  readonly json: boolean;
+}
