@@ -52,6 +52,7 @@ function groupsOf(machine: Machine, segments: readonly Segment[]): Set<number>[]
   return [...new Set(groups)];
 }
 
+/** A layout with all choices taken: some as decided, the rest as expected. */
 interface Decided {
   readonly items: Item[];
   readonly decisions: Decisions;
@@ -140,11 +141,11 @@ class Solver {
     const expected = this.#demand(decisions);
     const placed = this.#placed(expected.items, round.share);
     if (placed) return { items: placed, decisions: new Map(decisions) };
+    const open = expected.choices.filter(({ key }) => !decisions.has(key));
     if (placed === undefined) {
       round.complete = false;
-      return null;
+      return decisions.size === 0 ? this.#guess(open, round) : null;
     }
-    const open = expected.choices.filter(({ key }) => !decisions.has(key));
     const impossible = (some: readonly Choice[]): boolean => {
       const known = new Map([...decisions, ...some.map(({ key, options }) => [key, options[0]] as const)]);
       return this.#placed(this.#demand(known, 'drop').items, round.share) === null;
@@ -164,5 +165,15 @@ class Solver {
     }
     for (const { key } of blamed) decisions.delete(key);
     return found;
+  }
+
+  /** Where it takes too long to say what is impossible: every single choice taken otherwise, pinned ones first. */
+  #guess(open: readonly Choice[], round: Round): Decided | null {
+    const sorted = open.toSorted((a, b) => Number(b.item.fixed !== null) - Number(a.item.fixed !== null));
+    for (const { key, options } of sorted) {
+      const found = this.#decide(new Map([[key, options[1]]]), round);
+      if (found) return found;
+    }
+    return null;
   }
 }

@@ -1,8 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { HostBridge, MachineFunction } from '../../src/machine/model.js';
 import { place } from '../../src/place/place.js';
 import { checkPlan } from '../check/check-plan.js';
 import { validMachine } from '../check/layouts.js';
+import { busMachineOf, busesOnly, hasNumbering } from '../check/numbering.js';
+import { Random } from '../check/random.js';
 import { machineOf, without } from '../check/conflict.js';
 import { hasLayout, smallMachine } from '../check/reference.js';
 
@@ -90,8 +93,49 @@ describe('a search that may not take long', () => {
 
   it('ends when it is told to', () => {
     let asked = 0;
-    const hard = validMachine({ seed: 142, functions: 35, pins: 0.3, tight: true, busPins: false, hosts: 1 });
+    const hard = validMachine({ seed: 34, functions: 119, pins: 0.3, tight: true, busPins: false, hosts: 1 });
     expect(place(hard, { stop: () => ++asked > 3 }).status).toBe('undecided');
     expect(asked).toBeGreaterThan(3);
+  });
+});
+
+describe('bus numbers', () => {
+  /** Bridges with pins and reserves in a short bus range: with a numbering, or without. */
+  const machines = fc.nat().map((seed) => {
+    const machine = validMachine({ seed, functions: 3 + (seed % 8), pins: 0, tight: true, busPins: true, hosts: 1 });
+    const random = new Random(seed);
+    const last = random.int(1, 8);
+    const repin = (list: readonly MachineFunction[]): MachineFunction[] =>
+      list.map((fn) => {
+        if (!fn.bridge) return fn;
+        const functions = repin(fn.bridge.functions);
+        const pin = {
+          ...(random.chance(0.3) ? { secondary: random.int(1, last) } : {}),
+          ...(random.chance(0.2) ? { subordinate: random.int(1, last) } : {}),
+        };
+        return { ...fn, bridge: { ...fn.bridge, pin, functions } };
+      });
+    const hostBridges = machine.hostBridges.map((host): HostBridge => {
+      return { ...host, buses: [0, last], functions: repin(host.functions) };
+    });
+    // Addresses are not what this is about.
+    return busesOnly({ ...machine, hostBridges });
+  });
+
+  it('are found exactly when some numbering is valid', () => {
+    const seen = new Set<string>();
+    fc.assert(
+      fc.property(machines, (machine) => {
+        const plan = place(machine, { remedies: false });
+        seen.add(plan.status);
+        expect(plan.status).toBe(hasNumbering(machine) ? 'placed' : 'infeasible');
+        if (plan.status === 'placed') expect(checkPlan(machine, plan)).toEqual([]);
+        if (plan.status !== 'infeasible') return;
+        const { constraints } = plan.conflict;
+        expect(place(busMachineOf(machine, constraints), { remedies: false }).status).toBe('infeasible');
+      }),
+      { numRuns: runs },
+    );
+    expect(seen.size).toBe(2);
   });
 });
