@@ -17,19 +17,21 @@ const rows = [
   ['problem'],
 ];
 
-const upward = rows.flatMap((row, depth) =>
-  row.map((folder) => {
-    const above = rows.slice(0, depth).flat();
-    const beside = row.filter((other) => other !== folder);
-    return {
-      name: `${folder}-imports-downwards`,
-      comment: `src/${folder} may import only what lies below it`,
-      severity: 'error',
-      from: { path: `^src/${folder}/`, pathNot: '[.]test[.]ts$' },
-      to: { path: `^src/(${[...above, ...beside].join('|')})/` },
-    };
-  }),
-).filter((rule) => !rule.to.path.endsWith('()/'));
+const upward = rows
+  .flatMap((row, depth) =>
+    row.map((folder) => {
+      const above = rows.slice(0, depth).flat();
+      const beside = row.filter((other) => other !== folder);
+      return {
+        name: `${folder}-imports-downwards`,
+        comment: `src/${folder} may import only what lies below it`,
+        severity: 'error',
+        from: { path: `^src/${folder}/`, pathNot: '[.]test[.]ts$' },
+        to: { path: `^src/(${[...above, ...beside].join('|')})/` },
+      };
+    }),
+  )
+  .filter((rule) => !rule.to.path.endsWith('()/'));
 
 module.exports = {
   forbidden: [
@@ -38,7 +40,10 @@ module.exports = {
       name: 'core-runs-anywhere',
       comment: 'the core works in a browser too: no Node API',
       severity: 'error',
-      from: { path: '^src/(problem|address|pci|machine|enumerate|place|program|pin|sim|guests|devicetree|acpi|import|export|doctor)/', pathNot: '[.]test[.]ts$' },
+      from: {
+        path: '^src/(problem|address|pci|machine|enumerate|place|program|pin|sim|guests|devicetree|acpi|import|export|doctor)/',
+        pathNot: '[.]test[.]ts$',
+      },
       to: { dependencyTypes: ['core'] },
     },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
@@ -55,5 +60,9 @@ module.exports = {
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
     },
   ],
-  options: { doNotFollow: { path: 'node_modules' }, tsPreCompilationDeps: true, tsConfig: { fileName: 'tsconfig.json' } },
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+  },
 };
