@@ -40,7 +40,8 @@ describe('a problem', () => {
 
 describe('what was meant', () => {
   it.each([
-    ['dve0', ['dev0', 'dev1', 'nic0'], ['dev0']],
+    ['dve0', ['dev0', 'dev1', 'nic0'], ['dev0', 'dev1']],
+    ['nte', ['ten', 'net', 'rp1'], ['net']],
     ['DEV0', ['dev0'], ['dev0']],
     ['gpu', ['disk', 'net'], []],
     ['', ['a', 'bb'], ['a']],

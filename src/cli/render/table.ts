@@ -20,16 +20,18 @@ export function renderTable<Row>(
   const widths = columns.map(({ title }, i) =>
     texts.reduce((width, line) => Math.max(width, line[i]?.length ?? 0), title.length),
   );
-  const pad = (text: string, i: number) =>
-    columns[i]?.align === 'right' ? text.padStart(widths[i] ?? 0) : text.padEnd(widths[i] ?? 0);
-  const lines = [
-    columns.map((column, i) => title(pad(column.title, i))),
-    ...rows.map((row, r) =>
-      columns.map((column, i) => {
-        const cell = pad(texts[r]?.[i] ?? '', i);
-        return column.paint ? column.paint(cell, row) : cell;
-      }),
-    ),
-  ];
-  return lines.map((cells) => `${cells.join('  ').trimEnd()}\n`).join('');
+  const lineOfCells = (cells: readonly string[], paint: (cell: string, column: number) => string): string => {
+    const last = cells.findLastIndex((cell) => cell !== '');
+    const painted = cells.slice(0, last + 1).map((cell, i) => {
+      if (columns[i]?.align === 'right') return paint(cell.padStart(widths[i] ?? 0), i);
+      return paint(i === last ? cell : cell.padEnd(widths[i] ?? 0), i);
+    });
+    return `${painted.join('  ')}\n`;
+  };
+  const head = lineOfCells(
+    columns.map((column) => column.title),
+    title,
+  );
+  const body = rows.map((row, r) => lineOfCells(texts[r] ?? [], (cell, i) => columns[i]?.paint?.(cell, row) ?? cell));
+  return [head, ...body].join('');
 }
