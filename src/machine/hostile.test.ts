@@ -1,11 +1,18 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { head, mistakes, withFunctions } from '../../test/support/machine-mistakes.js';
 import { Problem, Problems } from '../problem/problem.js';
 import { loadMachine, machineFrom, MAX_MACHINE_FILE, MAX_YAML } from './load.js';
 import { eachFunction } from './model.js';
 
 describe('hostile input', () => {
+  it('a list as a key is an unknown key, and the YAML parser prints nothing', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    expect(await mistakes('? [a, b]\n: 1\n')).toContain('1:1 machine-schema: [ a, b ]: pinbar does not know this key');
+    expect(warned).not.toHaveBeenCalled();
+    warned.mockRestore();
+  });
+
   const nested = (depth: number) => {
     let functions: unknown[] = [];
     for (let i = 0; i < depth; i++)

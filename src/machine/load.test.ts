@@ -143,9 +143,9 @@ describe('numbers', () => {
     ['1e400', 'Infinity is not a whole number of bytes'],
     ['.nan', 'expected'],
     ['99999999999999999999999999999999999999999999999999', 'is not an address'],
-    ['true', 'expected a number or a string, found true'],
-    ['null', 'expected a number or a string, found null'],
-    ['[1]', 'expected a number or a string, found Array'],
+    ['true', 'expected a string or a number, found true'],
+    ['null', 'expected a string or a number, found nothing'],
+    ['[1]', 'expected a string or a number, found a list'],
   ])('%s is no address', async (value, message) => {
     const found = await mistakes(base(value));
     expect(found).toHaveLength(1);

@@ -15,6 +15,8 @@ export const MAX_YAML = 1024 * 1024;
 
 /** Levels of nesting: what is read recursively must not reach the end of the stack. A bridge takes three. */
 const MAX_DEPTH = 800;
+/** So many characters of a wrong value are shown. */
+const MAX_SHOWN = 60;
 /** So many mistakes of one file are told. */
 const MAX_PROBLEMS = 50;
 
@@ -152,7 +154,29 @@ function sentence(path: Path, issue: v.BaseIssue<unknown>): string {
   if (issue.type === 'strict_object' && issue.expected === 'never') return `${prefix}pinbar does not know this key`;
   if (issue.type === 'strict_object' && issue.received === 'undefined') return `${prefix}is missing`;
   if (issue.kind === 'schema' && issue.message.startsWith('Invalid ')) {
-    return `${prefix}expected ${issue.expected ?? 'something else'}, found ${issue.received}`;
+    return `${prefix}expected ${options(issue.expected ?? 'something else')}, found ${shown(issue.received)}`;
   }
   return `${prefix}${issue.message}`;
+}
+
+const words: Readonly<Record<string, string>> = {
+  Object: 'a map',
+  Array: 'a list',
+  null: 'nothing',
+  string: 'a string',
+  number: 'a number',
+  bigint: 'a number',
+  boolean: 'true or false',
+};
+
+/** What was expected, one type or several in brackets, as people call it. */
+function options(types: string): string {
+  const names = types.startsWith('(') ? types.replace(/[()]/g, '').split(' | ') : [types];
+  return [...new Set(names.map((name) => words[name] ?? name))].join(' or ');
+}
+
+/** What was found: a type as people call it, or a value, of which a long one is cut. */
+function shown(found: string): string {
+  const text = words[found] ?? found;
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}...` : text;
 }

@@ -3,8 +3,9 @@ import { head, marked, mistakes, withFunctions } from '../../test/support/machin
 
 describe('a mistake is shown at its line and column', () => {
   it.each<[string, string, string[]]>([
-    ['nothing', '‸', ['machine-schema: expected Object, found null']],
-    ['no map', '‸hello', ['machine-schema: expected Object, found "hello"']],
+    ['nothing', '‸', ['machine-schema: expected a map, found nothing']],
+    ['no map', '‸hello', ['machine-schema: expected a map, found "hello"']],
+    ['a long text', `‸${'x'.repeat(5000)}`, [`machine-schema: expected a map, found "${'x'.repeat(59)}...`]],
     ['another format', head.replace('1', '‸2'), ['machine-schema: pinbar: this pinbar reads format 1']],
     ['a missing key', '‸pinbar: 1\n', ['machine-schema: machine: is missing']],
     ['an unknown key', `${head}‸hostBridge: []\n`, ['machine-schema: hostBridge: pinbar does not know this key']],
@@ -29,10 +30,10 @@ describe('a mistake is shown at its line and column', () => {
       'wrong types',
       withFunctions('      - { id: ‸7, slot: "1.0", ‸bars: {}, vendor: ‸x, bridge: ‸none }'),
       [
-        'machine-schema: hostBridges[0].functions[0].id: expected string, found 7',
-        'machine-schema: hostBridges[0].functions[0].bars: expected Array, found Object',
+        'machine-schema: hostBridges[0].functions[0].id: expected a string, found 7',
+        'machine-schema: hostBridges[0].functions[0].bars: expected a list, found a map',
         'machine-schema: hostBridges[0].functions[0].vendor: x is not a vendor id, 0x0 to 0xffff',
-        'machine-schema: hostBridges[0].functions[0].bridge: expected Object, found "none"',
+        'machine-schema: hostBridges[0].functions[0].bridge: expected a map, found "none"',
       ],
     ],
     [
@@ -53,7 +54,7 @@ describe('a mistake is shown at its line and column', () => {
     [
       'a word that is none of a list',
       withFunctions('      - { id: a, slot: "1.0", bars: [{ index: 0, type: ‸mem, size: 4KiB }] }'),
-      ['machine-schema: hostBridges[0].functions[0].bars[0].type: expected ("io" | "mem32" | "mem64"), found "mem"'],
+      ['machine-schema: hostBridges[0].functions[0].bars[0].type: expected "io" or "mem32" or "mem64", found "mem"'],
     ],
     [
       'RAM that is no size',

@@ -10,10 +10,7 @@ import { arches, barTypes, bridgeKinds } from './model.js';
  * `normalize.ts`.
  */
 
-const scalar = v.union(
-  [v.string(), v.number(), v.bigint()],
-  (issue) => `expected a number or a string, found ${issue.received}`,
-);
+const scalar = v.union([v.string(), v.number(), v.bigint()]);
 
 /**
  * Makes a schema of a parser that throws Problem. `description` and `keywords` are what the JSON Schema says of it: a

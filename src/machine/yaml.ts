@@ -44,7 +44,7 @@ export function parseYaml(text: string, file: string): LocatedYaml {
       where: place(deep),
     });
   }
-  const composer = new Composer({ intAsBigInt: true, uniqueKeys: true, prettyErrors: false });
+  const composer = new Composer({ intAsBigInt: true, uniqueKeys: true, prettyErrors: false, logLevel: 'error' });
   const [document, another] = composer.compose(tokens, true, text.length);
   if (!document || another) {
     throw new Problem('machine-syntax', 'a second document begins here, and a machine file has one', {
