@@ -14,7 +14,7 @@ export async function plan(this: Context, flags: PlanFlags, file: string): Promi
     const result = place(machine);
     const json = `${JSON.stringify(planToJson(result), null, 2)}\n`;
     if (flags.out !== undefined) await writeOutput(flags.out, json);
-    io.stdout.write(flags.json ? json : renderResult(result, io.stdout, io.env));
+    io.stdout.write(flags.json ? json : renderResult(result, io.stdout, io.env, machine.reserved));
     return result.status === 'placed' ? Exit.done : Exit.noPlan;
   });
 }

@@ -6,6 +6,7 @@ import { formatBdf } from '../../pci/bdf.js';
 import { pin } from '../../pin/pin.js';
 import { applyMachineFile, applyPins } from '../../pin/pins.js';
 import { planToJson } from '../../place/plan-json.js';
+import type { Reserved } from '../../machine/model.js';
 import type { Plan, PlanResult } from '../../place/plan.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { parsePinOption, toPin } from '../../qemu/args/pins.js';
@@ -38,7 +39,9 @@ export async function runSimulated(flags: RunFlags, file: string, io: Io): Promi
     if (flags.json) io.stdout.write(`${JSON.stringify(planToJson(pinned.plan), null, 2)}\n`);
     else if (!flags.quiet) {
       const after = await enumerate(simulated.access, simulated.hosts, { probe: false });
-      io.stdout.write(renderRun(simulated, pinned.topology, after, pinned.plan, styleFor(io.stdout, io.env)));
+      io.stdout.write(
+        renderRun(simulated, pinned.topology, after, pinned.plan, machine.reserved, styleFor(io.stdout, io.env)),
+      );
     }
     return Exit.done;
   } catch (error) {
@@ -61,7 +64,14 @@ interface Row {
   readonly note: string;
 }
 
-function renderRun(simulated: SimulatedMachine, before: Topology, after: Topology, plan: Plan, style: Style): string {
+function renderRun(
+  simulated: SimulatedMachine,
+  before: Topology,
+  after: Topology,
+  plan: Plan,
+  reserved: readonly Reserved[],
+  style: Style,
+): string {
   const columns: Column<Row>[] = [
     { title: 'FUNCTION', text: (row) => row.at, paint: (cell) => style.dim(cell) },
     { title: 'ID', text: (row) => row.id, paint: (cell) => style.bold(cell) },
@@ -95,7 +105,7 @@ function renderRun(simulated: SimulatedMachine, before: Topology, after: Topolog
       note: pinned(at, row.what),
     }));
   });
-  return `${renderTable(columns, rows, style.bold)}\n${renderMap(plan, style)}`;
+  return `${renderTable(columns, rows, style.bold)}\n${renderMap(plan, style, reserved)}`;
 }
 
 const isWindow = ({ what }: AddressRow) => what === 'io' || what === 'memory' || what === 'prefetchable';

@@ -54,7 +54,7 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
       stderr: (chunk) => io.stderr.write(chunk.toString('utf8')),
       planned: async (plan) => {
         if (flags.planOut !== undefined) await writePlan(flags.planOut, plan);
-        if (!flags.quiet) io.stderr.write(renderPlan(plan, styleFor(io.stderr, io.env)));
+        if (!flags.quiet) io.stderr.write(renderPlan(plan, styleFor(io.stderr, io.env), machineFile?.machine.reserved));
       },
     });
   } catch (error) {

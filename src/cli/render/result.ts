@@ -1,3 +1,4 @@
+import type { Reserved } from '../../machine/model.js';
 import type { Infeasible, Plan, PlanResult } from '../../place/plan.js';
 import { styleFor, type Io, type Output, type Style } from '../io.js';
 import { renderFunctions } from './functions.js';
@@ -5,12 +6,17 @@ import { renderMap } from './map.js';
 import { printable } from './printable.js';
 import { wrap } from './wrap.js';
 
-/** A plan as a table and a map, or why there is none. */
-export function renderResult(result: PlanResult, output: Output, env: Io['env']): string {
+/** A plan as a table and a map, or why there is none. `reserved`: the reserved ranges of the machine. */
+export function renderResult(
+  result: PlanResult,
+  output: Output,
+  env: Io['env'],
+  reserved: readonly Reserved[] = [],
+): string {
   const style = styleFor(output, env);
   switch (result.status) {
     case 'placed':
-      return renderPlan(result, style);
+      return renderPlan(result, style, reserved);
     case 'infeasible':
       return renderInfeasible(result, style, Math.min(output.columns, WIDEST));
     case 'undecided':
@@ -18,8 +24,8 @@ export function renderResult(result: PlanResult, output: Output, env: Io['env'])
   }
 }
 
-export const renderPlan = (plan: Plan, style: Style): string =>
-  `${renderFunctions(plan, style)}\n${renderMap(plan, style)}`;
+export const renderPlan = (plan: Plan, style: Style, reserved: readonly Reserved[] = []): string =>
+  `${renderFunctions(plan, style)}\n${renderMap(plan, style, reserved)}`;
 
 /** Prose is broken at this width, where the terminal is wider. */
 const WIDEST = 110;
