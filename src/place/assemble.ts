@@ -1,38 +1,46 @@
 import { AddressRange } from '../address/range.js';
-import { compareBdf } from '../pci/bdf.js';
 import type { Machine, MachineFunction } from '../machine/model.js';
 import type { Buses } from './bus-numbers.js';
 import type { Item } from './demand.js';
 import { inSlotOrder } from './demand.js';
 import type { ConstraintSubject, Plan, PlannedBar, PlannedBridge, PlannedFunction, PlannedVfBar } from './plan.js';
 
-type Places = Map<MachineFunction, [ConstraintSubject, Item][]>;
+/** The items of every function, by host bridge and by `order`. */
+type Places = Item[][][];
 
 /** The plan that says where the solved items lie. */
 export function assemble(machine: Machine, buses: Buses, items: readonly Item[]): Plan {
-  const places: Places = new Map();
+  const places: Places = machine.hostBridges.map(() => []);
   for (const item of items) note(item, places);
-  const functions: PlannedFunction[] = [];
-  const bridges: PlannedBridge[] = [];
-  machine.hostBridges.forEach((host, i) => {
+  // Bus by bus: on each the functions are in slot order already.
+  const all: { segment: number; bus: number; functions: PlannedFunction[]; bridges: PlannedBridge[] }[] = [];
+  machine.hostBridges.forEach(({ segment, functions: onRoot, buses: range }, i) => {
+    let order = 0;
     const walk = (list: readonly MachineFunction[], bus: number) => {
+      const functions: PlannedFunction[] = [];
+      const bridges: PlannedBridge[] = [];
+      all.push({ segment, bus, functions, bridges });
       for (const fn of inSlotOrder(list)) {
-        const address = { segment: host.segment, bus, ...fn.slot };
-        const own = places.get(fn) ?? [];
+        const address = { segment, bus, device: fn.slot.device, fn: fn.slot.fn };
+        const own = places[i]?.[order++] ?? none;
         functions.push(plannedFunction(fn, address, own));
-        const range = buses.bridges.get(fn);
-        if (!fn.bridge || !range) continue;
-        const windows = {
+        const behind = buses.bridges.get(fn);
+        if (!fn.bridge || !behind) continue;
+        bridges.push({
+          id: fn.id,
+          address,
+          primary: bus,
+          ...behind,
           io: windowOf(own, 'io'),
           memory: windowOf(own, 'memory'),
           prefetchable: windowOf(own, 'prefetchable'),
-        };
-        bridges.push({ id: fn.id, address, primary: bus, ...range, ...windows });
-        walk(fn.bridge.functions, range.secondary);
+        });
+        walk(fn.bridge.functions, behind.secondary);
       }
     };
-    walk(host.functions, buses.hosts[i]?.[0] ?? host.buses[0]);
+    walk(onRoot, buses.hosts[i]?.[0] ?? range[0]);
   });
+  all.sort((a, b) => a.segment - b.segment || a.bus - b.bus);
   return {
     status: 'placed',
     ram: machine.ram,
@@ -42,52 +50,47 @@ export function assemble(machine: Machine, buses: Buses, items: readonly Item[])
       buses: buses.hosts[i] ?? host.buses,
       windows: host.windows,
     })),
-    bridges: bridges.sort((a, b) => compareBdf(a.address, b.address)),
-    functions: functions.sort((a, b) => compareBdf(a.address, b.address)),
+    bridges: all.flatMap(({ bridges }) => bridges),
+    functions: all.flatMap(({ functions }) => functions),
   };
 }
 
 function note(item: Item, places: Places): void {
-  const own = places.get(item.fn);
-  if (own) own.push([item.subject, item]);
-  else places.set(item.fn, [[item.subject, item]]);
+  const host = places[item.host];
+  const own = host?.[item.order];
+  if (own) own.push(item);
+  else if (host) host[item.order] = [item];
   if (item.window) for (const child of item.window.items) note(child, places);
 }
 
-type Own = readonly (readonly [ConstraintSubject, Item])[];
+type Own = readonly Item[];
+const none: Own = [];
 
 function addressOf(own: Own, subject: ConstraintSubject, fn: MachineFunction): bigint {
-  const found = own.find(([of]) => of === subject);
-  if (!found) throw new Error(`${fn.id} ${subject} was not placed`);
-  return found[1].at;
+  for (const item of own) if (item.subject === subject) return item.at;
+  throw new Error(`${fn.id} ${subject} was not placed`);
 }
 
 function windowOf(own: Own, kind: 'io' | 'memory' | 'prefetchable'): AddressRange | null {
-  const found = own.find(([of]) => of === kind);
-  return found ? AddressRange.sized(found[1].at, found[1].size) : null;
+  const found = own.find((item) => item.subject === kind);
+  return found ? AddressRange.sized(found.at, found.size) : null;
 }
 
 function plannedFunction(fn: MachineFunction, address: PlannedFunction['address'], own: Own): PlannedFunction {
-  const bars = fn.bars.map(({ index, type, prefetchable, size, pin }): PlannedBar => {
-    return { index, type, prefetchable, size, address: addressOf(own, index, fn), pinned: pin !== undefined };
+  const { id, rom, sriov } = fn;
+  const bars: PlannedBar[] = [];
+  for (const { index, type, prefetchable, size, pin } of fn.bars) {
+    bars.push({ index, type, prefetchable, size, address: addressOf(own, index, fn), pinned: pin !== undefined });
+  }
+  if (!rom && !sriov) return { id, address, bars };
+  const { totalVfs: count = 0 } = sriov ?? {};
+  const groups = count > 0 ? (sriov?.bars ?? []) : [];
+  const vfBars = groups.map(({ index, type, prefetchable, size, pin }): PlannedVfBar => {
+    const at = addressOf(own, `vf${index}`, fn);
+    return { index, type, prefetchable, size, count, address: at, pinned: pin !== undefined };
   });
-  const { rom, sriov } = fn;
-  const count = sriov?.totalVfs ?? 0;
-  const vfBars = (count > 0 ? (sriov?.bars ?? []) : []).map(
-    ({ index, type, prefetchable, size, pin }): PlannedVfBar => {
-      return {
-        index,
-        type,
-        prefetchable,
-        size,
-        count,
-        address: addressOf(own, `vf${index}`, fn),
-        pinned: pin !== undefined,
-      };
-    },
-  );
   return {
-    id: fn.id,
+    id,
     address,
     bars,
     ...(rom ? { rom: { size: rom.size, address: addressOf(own, 'rom', fn), pinned: rom.pin !== undefined } } : {}),

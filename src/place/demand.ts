@@ -21,6 +21,8 @@ export interface Item {
   readonly subject: ConstraintSubject;
   /** Index of the host bridge in the machine. */
   readonly host: number;
+  /** Index of the function below its host bridge, depth first in slot order. */
+  readonly order: number;
   /** Host bridge windows that it may lie in when it is on a root bus, the preferred first. */
   readonly tracks: readonly BarType[];
   /** Null for what is not a bridge window. */
@@ -66,19 +68,35 @@ export interface Demand {
   readonly choices: Choice[];
 }
 
-/** A resource that may lie in either of two windows of the bridge above it; the first is what a reader expects. */
-export interface Choice {
-  readonly key: string;
-  readonly item: Item;
-  readonly options: readonly [WindowKind, WindowKind];
-  /** Unpinned choices with the same group can stand for each other. Null: this one stands alone. */
-  readonly group: string | null;
-}
-
 /** Decisions by {@link Choice} key. */
 export type Decisions = ReadonlyMap<string, WindowKind>;
 
-export const choiceKey = (fn: MachineFunction, subject: ConstraintSubject): string => `${fn.id}/${subject}`;
+/** A resource that may lie in either of two windows of the bridge above it; the first is what a reader expects. */
+export class Choice {
+  constructor(
+    readonly item: Item,
+    private readonly parent: MachineFunction,
+    readonly options: readonly [WindowKind, WindowKind],
+  ) {}
+
+  get key(): string {
+    return `${this.item.fn.id}/${this.item.subject}`;
+  }
+
+  /** Unpinned choices with the same group can stand for each other. Null: this one stands alone. */
+  get group(): string | null {
+    const { window, fixed, size, align, ceiling } = this.item;
+    if (window !== null || fixed !== null) return null;
+    return `${this.parent.id} ${size}/${align} ${ceiling} ${this.options[0]}`;
+  }
+}
+
+const ioOnly = ['io'] as const;
+const memoryOnly = ['memory'] as const;
+const memoryFirst = ['memory', 'prefetchable'] as const;
+const prefetchableFirst = ['prefetchable', 'memory'] as const;
+const wideTracks = ['mem64', 'mem32'] as const;
+const narrowTracks = { io: ['io'], mem32: ['mem32'] } as const;
 
 const LOW = FOUR_GIB - 1n;
 const HIGH = ADDRESS_SPACE - 1n;
@@ -114,6 +132,8 @@ export function demandOf(
 }
 
 class Builder {
+  #order = 0;
+
   constructor(
     private readonly machine: Machine,
     private readonly host: number,
@@ -128,6 +148,7 @@ class Builder {
   }
 
   private fn(fn: MachineFunction, parent: MachineFunction | null, open: Open | null): void {
+    const order = this.#order++;
     for (const bar of fn.bars) this.bar(fn, bar, bar.index, bar.size, parent, open);
     if (fn.rom && this.space === 'memory') {
       const rom: Bar = { index: 0, type: 'mem32', prefetchable: false, ...fn.rom };
@@ -138,7 +159,7 @@ class Builder {
         this.bar(fn, bar, `vf${bar.index}`, bar.size * BigInt(fn.sriov.totalVfs), parent, open);
       }
     }
-    if (fn.bridge) this.bridge(fn, fn.bridge, parent, open);
+    if (fn.bridge) this.bridge(fn, fn.bridge, order, parent, open);
   }
 
   private bar(
@@ -154,6 +175,7 @@ class Builder {
       fn,
       subject,
       host: this.host,
+      order: this.#order - 1,
       tracks: tracksOf(bar.type),
       window: null,
       size,
@@ -170,11 +192,11 @@ class Builder {
   private homes(bar: Bar, parent: MachineFunction | null): readonly WindowKind[] {
     const bridge = parent?.bridge;
     if (!bridge) return [];
-    if (bar.type === 'io') return ['io'];
-    if (bridge.prefetchable === 0) return ['memory'];
-    if (bar.prefetchable) return bar.type === 'mem64' ? ['prefetchable', 'memory'] : ['memory', 'prefetchable'];
+    if (bar.type === 'io') return ioOnly;
+    if (bridge.prefetchable === 0) return memoryOnly;
+    if (bar.prefetchable) return bar.type === 'mem64' ? prefetchableFirst : memoryFirst;
     const excepted = bar.type === 'mem64' && this.machine.allowNonPrefetchableInPrefetchable;
-    return excepted ? ['memory', 'prefetchable'] : ['memory'];
+    return excepted ? memoryFirst : memoryOnly;
   }
 
   private add(item: Item, parent: MachineFunction | null, open: Open | null, homes: readonly WindowKind[]): void {
@@ -187,26 +209,30 @@ class Builder {
       this.demand.homeless.push({ fn: item.fn, subject: item.subject, bridge: parent, window: 'io' });
       return;
     }
-    const possible = homes.filter((home) => isPossible(item, home, bridge));
-    const [first = homes[0], second] = possible;
+    const [first, second] = homes;
     if (first === undefined) return;
-    if (second === undefined) {
-      open[first].push(item);
-      return;
+    // Where none seems possible the expected one stays, and the search says no.
+    if (second === undefined || !isPossible(item, second, bridge)) open[first].push(item);
+    else if (!isPossible(item, first, bridge)) open[second].push(item);
+    else {
+      const choice = new Choice(item, parent, first === 'memory' ? memoryFirst : prefetchableFirst);
+      this.demand.choices.push(choice);
+      const decided = this.decisions.size > 0 ? this.decisions.get(choice.key) : undefined;
+      if (decided !== undefined || !this.drop) open[decided ?? first].push(item);
     }
-    const key = choiceKey(item.fn, item.subject);
-    const loose = item.window === null && item.fixed === null;
-    const group = loose ? `${parent.id} ${item.size}/${item.align} ${item.ceiling} ${first}` : null;
-    const decided = this.decisions.get(key);
-    this.demand.choices.push({ key, item, options: [first, second], group });
-    if (decided !== undefined || !this.drop) open[decided ?? first].push(item);
   }
 
-  private bridge(fn: MachineFunction, bridge: Bridge, parent: MachineFunction | null, above: Open | null): void {
+  private bridge(
+    fn: MachineFunction,
+    bridge: Bridge,
+    order: number,
+    parent: MachineFunction | null,
+    above: Open | null,
+  ): void {
     const open: Open = { io: [], memory: [], prefetchable: [] };
     for (const child of sortedBySlot(bridge.functions)) this.fn(child, fn, open);
     const kinds: readonly WindowKind[] = this.space === 'io' ? ['io'] : ['memory', 'prefetchable'];
-    for (const kind of kinds) this.window(fn, bridge, kind, open[kind], parent, above);
+    for (const kind of kinds) this.window(fn, bridge, kind, open[kind], order, parent, above);
   }
 
   private window(
@@ -214,6 +240,7 @@ class Builder {
     bridge: Bridge,
     kind: WindowKind,
     items: Item[],
+    order: number,
     parent: MachineFunction | null,
     above: Open | null,
   ): void {
@@ -224,7 +251,7 @@ class Builder {
       if (pin) this.demand.homeless.push({ fn, subject: kind, bridge: fn, window: kind });
       return;
     }
-    if (reserve > 0n) items.push(reserveItem(fn, kind, this.host, reserve));
+    if (reserve > 0n) items.push(reserveItem(fn, kind, this.host, order, reserve));
     if (items.length === 0 && !pin) return;
     const granule = granules[kind];
     // A 32-bit prefetchable BAR needs its whole window below 4 GiB, whatever the bridge could decode.
@@ -234,7 +261,8 @@ class Builder {
       fn,
       subject: kind,
       host: this.host,
-      tracks: kind === 'io' ? ['io'] : kind === 'memory' ? ['mem32'] : ['mem64', 'mem32'],
+      order,
+      tracks: tracksOf(kind === 'io' ? 'io' : kind === 'memory' ? 'mem32' : 'mem64'),
       window: { kind, granule, ceiling, pin, items },
       size: 0n,
       align: granule,
@@ -270,7 +298,7 @@ function hullOf(items: readonly Item[], granule: bigint): Span | null {
 }
 
 function tracksOf(type: BarType): readonly BarType[] {
-  return type === 'mem64' ? ['mem64', 'mem32'] : [type];
+  return type === 'mem64' ? wideTracks : narrowTracks[type];
 }
 
 function ceilingOf(bridge: Bridge, kind: WindowKind): bigint {
@@ -280,19 +308,20 @@ function ceilingOf(bridge: Bridge, kind: WindowKind): bigint {
 
 /** The windows of the parent that a child's window may lie in, the expected one first. */
 function windowHomes(kind: WindowKind, ceiling: bigint, parent: MachineFunction | null): readonly WindowKind[] {
-  if (kind !== 'prefetchable') return [kind];
+  if (kind !== 'prefetchable') return kind === 'io' ? ioOnly : memoryOnly;
   const above = parent?.bridge?.prefetchable;
-  if (above === undefined || above === 0) return ['memory'];
+  if (above === undefined || above === 0) return memoryOnly;
   // A window that has to stay below 4 GiB would drag a 64-bit parent's down with it.
-  return above === 64 && ceiling === LOW ? ['memory', 'prefetchable'] : ['prefetchable', 'memory'];
+  return above === 64 && ceiling === LOW ? memoryFirst : prefetchableFirst;
 }
 
-function reserveItem(fn: MachineFunction, kind: WindowKind, host: number, size: bigint): Item {
+function reserveItem(fn: MachineFunction, kind: WindowKind, host: number, order: number, size: bigint): Item {
   const tracks = tracksOf(kind === 'io' ? 'io' : 'mem64');
   return {
     fn,
     subject: 'reserve',
     host,
+    order,
     tracks,
     window: null,
     size,

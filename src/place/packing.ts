@@ -13,7 +13,8 @@ import type { Segment } from './segments.js';
 const ENDLESS = 1n << 80n;
 
 /** Largest alignment first, then largest size; the sort is stable, so that bus order breaks ties. */
-const bySize = (a: Item, b: Item): number => ascending(b.align, a.align) || ascending(b.size, a.size);
+const bySize = (a: Item, b: Item): number =>
+  a.align === b.align ? (a.size === b.size ? 0 : a.size < b.size ? 1 : -1) : a.align < b.align ? 1 : -1;
 const byBase = (a: Item, b: Item): number => ascending(a.fixed?.base ?? 0n, b.fixed?.base ?? 0n);
 
 /** Where a window grows that has to: its pins have room on both sides. */
