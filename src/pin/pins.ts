@@ -126,7 +126,7 @@ function applyPin(fn: MachineFunction, pin: Pin): MachineFunction {
   const { target } = pin;
   if (target === 'rom') {
     if (!fn.rom) throw unknownBar(fn, pin, 'has no ROM');
-    return { ...fn, rom: { ...fn.rom, pin: once(pin, fn.rom.pin, 'its ROM') } };
+    return { ...fn, rom: { ...fn.rom, pin: once(pin, fn.rom.pin, 'ROM') } };
   }
   const vf = typeof target === 'string';
   const index = vf ? Number(target.slice(2)) : target;
