@@ -1,0 +1,14 @@
+import { expect, it } from 'vitest';
+
+it('the library exports this and nothing else: a name comes or goes on purpose', async () => {
+  expect(Object.keys(await import('../../src/index.js')).sort()).toEqual([
+    'AddressRange',
+    'Problem',
+    'Problems',
+    'loadMachine',
+    'machineFrom',
+    'place',
+    'planFromJson',
+    'planToJson',
+  ]);
+});
