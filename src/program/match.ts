@@ -70,7 +70,8 @@ function compareBars(who: string, seen: SeenFunction, planned: PlannedFunction):
     });
   };
   same('BARs', seen.bars, planned.bars);
-  same('VF BARs', seen.sriov?.bars ?? [], planned.sriov?.bars ?? []);
+  // Without a VF there is nothing to place.
+  same('VF BARs', seen.sriov?.totalVfs ? seen.sriov.bars : [], planned.sriov?.bars ?? []);
   if ((seen.rom === null) !== (planned.rom === undefined)) {
     throw mismatch(`${who} has ${seen.rom ? 'a' : 'no'} ROM, and the plan disagrees`);
   }

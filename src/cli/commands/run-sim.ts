@@ -10,6 +10,7 @@ import type { Reserved } from '../../machine/model.js';
 import type { Plan, PlanResult } from '../../place/plan.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { parsePinOption, toPin } from '../../qemu/args/pins.js';
+import { whyHidden } from '../../sim/hidden.js';
 import { simulate, type SimulatedMachine } from '../../sim/simulate.js';
 import { readMachine, writePlan } from '../documents.js';
 import { styleFor, type Io, type Style } from '../io.js';
@@ -21,6 +22,14 @@ import type { RunFlags } from './flags.js';
 /** The whole job on a simulated machine: enumerate, solve, program, read back; registers before and after are shown. */
 export async function runSimulated(flags: RunFlags, file: string, io: Io): Promise<number> {
   const { machine, name } = await readMachine(file, io);
+  const hidden = whyHidden(machine);
+  if (hidden) {
+    throw new Problem('machine-hidden-function', `${hidden.why}, so nothing that enumerates finds it`, {
+      where: { file: name },
+      hint: 'move it to a slot where it can be found, or use pinbar plan, which takes the file at its word',
+      facts: { id: hidden.id },
+    });
+  }
   const simulated = simulate(machine);
   const windows = Object.fromEntries(machine.hostBridges.map((host) => [host.id, host.windows]));
   const { ram, arch, board, physicalAddressBits, reserved, properties } = machine;
