@@ -2,7 +2,7 @@ import { Problem } from '../problem/problem.js';
 import type { HostWindow } from '../machine/model.js';
 import { addNode, setProperty } from './edit.js';
 import { encodeWindows, pciHostBridges, type PciWindow } from './pci.js';
-import { encodeCells, findNode, stringOf, type DeviceTree } from './tree.js';
+import { encodeCells, findNode, type DeviceTree } from './tree.js';
 
 export interface KeepOptions {
   /** Paths of the host bridges whose set-up stays; left out: all of them. */
@@ -50,10 +50,4 @@ export function keepPciSetup(tree: DeviceTree, options: KeepOptions = {}): Devic
     if (at) edited = setProperty(edited, path, 'ranges', encodeWindows(at, windows));
   }
   return edited;
-}
-
-/** The kernel's command line in /chosen, or undefined. */
-export function bootArguments(tree: DeviceTree): string | undefined {
-  const chosen = findNode(tree, '/chosen');
-  return chosen && stringOf(chosen.node, 'bootargs');
 }

@@ -85,20 +85,6 @@ export function findNode(tree: DeviceTree, path: string): LocatedNode | undefine
   return at;
 }
 
-/** Every node whose `compatible` names `compatible`, in the tree's order. */
-export function compatibleNodes(tree: DeviceTree, compatible: string): LocatedNode[] {
-  return [...eachNode(tree)].filter(({ node }) => stringsOf(node, 'compatible')?.includes(compatible));
-}
-
-/** The node that a phandle (§2.3.3) refers to, or undefined. */
-export function nodeOfPhandle(tree: DeviceTree, phandle: number): LocatedNode | undefined {
-  for (const at of eachNode(tree)) {
-    const own = propertyOf(at.node, 'phandle') ?? propertyOf(at.node, 'linux,phandle');
-    if (own?.length === 4 && cellOf(own, 0) === phandle) return at;
-  }
-  return undefined;
-}
-
 /** A property's bytes; undefined where the node has none of that name (an empty property has no bytes). */
 export const propertyOf = (node: DeviceTreeNode, name: string): Uint8Array | undefined =>
   node.properties.find((property) => property.name === name)?.value;
@@ -120,13 +106,6 @@ export function u32Of(node: DeviceTreeNode, name: string): number | undefined {
   const value = propertyOf(node, name);
   if (value && value.length !== 4) throw malformed(node, name, value.length, 'one cell of 4');
   return value && cellOf(value, 0);
-}
-
-/** A `<u64>`. Throws Problem `devicetree-property` where the property is not 8 bytes long. */
-export function u64Of(node: DeviceTreeNode, name: string): bigint | undefined {
-  const value = propertyOf(node, name);
-  if (value && value.length !== 8) throw malformed(node, name, value.length, 'a number of 8');
-  return value && joinCells([cellOf(value, 0), cellOf(value, 1)]);
 }
 
 /** All cells of a property. Throws Problem `devicetree-property` where its length is not a multiple of 4. */

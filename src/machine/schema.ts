@@ -206,5 +206,4 @@ export const machineFileSchema = v.pipe(
 /** Names for the parts that refer to themselves. */
 export const machineFileDefinitions = { function: fn };
 
-export type MachineFileInput = v.InferInput<typeof machineFileSchema>;
 export type MachineFile = v.InferOutput<typeof machineFileSchema>;

@@ -18,8 +18,6 @@ export function comparisonToJson(comparison: Comparison) {
   };
 }
 
-export type ComparisonJson = ReturnType<typeof comparisonToJson>;
-
 const functionToJson = ({ id, planned, seen, presence, detail, sources, resources }: FunctionComparison) => ({
   id,
   address: formatBdf(planned),
