@@ -41,9 +41,13 @@ function* requestsOf(ops: readonly MemoryOp[]): Generator<Request> {
   }
 }
 
-interface Waiting {
-  readonly command: string;
-  readonly resolve: (answer: string) => void;
+/** Commands that were sent together, and what has come back so far: one promise for all, not thousands. */
+interface Exchange {
+  readonly commands: readonly string[];
+  readonly answers: string[];
+  /** The first answer that was no OK. */
+  refusal: Problem | undefined;
+  readonly resolve: (answers: readonly string[]) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -53,9 +57,8 @@ interface Waiting {
  */
 export class Qtest implements PhysicalMemory {
   readonly source = 'qtest';
-  #waiting: Waiting[] = [];
-  /** Index of the first unanswered entry: shifting an array of thousands would be quadratic. */
-  #answered = 0;
+  /** In the order in which they were sent; the first has an answer outstanding. */
+  #exchanges: Exchange[] = [];
   #lost: Problem | undefined;
 
   /** Resolves when the connection is gone. */
@@ -78,11 +81,7 @@ export class Qtest implements PhysicalMemory {
 
   async batch(ops: readonly MemoryOp[]): Promise<number[]> {
     const requests = [...requestsOf(ops)];
-    const answers: Promise<string>[] = [];
-    for (let from = 0; from < requests.length; from += CHUNK) {
-      answers.push(...this.#send(requests.slice(from, from + CHUNK).map(({ command }) => command)));
-    }
-    const lines = await Promise.all(answers);
+    const lines = await this.#send(requests.map(({ command }) => command));
     const values: number[] = [];
     requests.forEach(({ op, count }, i) => {
       const line = lines[i] ?? '';
@@ -103,7 +102,7 @@ export class Qtest implements PhysicalMemory {
 
   async readBytes(address: CpuAddress, size: number): Promise<Uint8Array> {
     if (size === 0) return new Uint8Array(0);
-    const [line] = await Promise.all(this.#send([`b64read ${hex(address)} ${hex(size)}`]));
+    const [line] = await this.#send([`b64read ${hex(address)} ${hex(size)}`]);
     const bytes = Buffer.from(line ?? '', 'base64');
     if (bytes.length !== size) throw this.#stray(line ?? '');
     return bytes;
@@ -112,50 +111,42 @@ export class Qtest implements PhysicalMemory {
   async writeBytes(address: CpuAddress, bytes: Uint8Array): Promise<void> {
     if (bytes.length === 0) return;
     const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
-    await Promise.all(this.#send([`b64write ${hex(address)} ${hex(bytes.length)} ${data}`]));
+    await this.#send([`b64write ${hex(address)} ${hex(bytes.length)} ${data}`]);
   }
 
   close(): void {
     this.stream.destroy();
   }
 
-  #send(commands: readonly string[]): Promise<string>[] {
-    if (this.#lost) return [Promise.reject(this.#lost)];
-    const answers = commands.map(
-      (command) => new Promise<string>((resolve, reject) => this.#waiting.push({ command, resolve, reject })),
-    );
-    this.stream.write(`${commands.join('\n')}\n`);
-    return answers;
+  #send(commands: readonly string[]): Promise<readonly string[]> {
+    if (this.#lost) return Promise.reject(this.#lost);
+    if (commands.length === 0) return Promise.resolve([]);
+    const all = new Promise<readonly string[]>((resolve, reject) => {
+      this.#exchanges.push({ commands, answers: [], refusal: undefined, resolve, reject });
+    });
+    for (let from = 0; from < commands.length; from += CHUNK) {
+      this.stream.write(`${commands.slice(from, from + CHUNK).join('\n')}\n`);
+    }
+    return all;
   }
 
   #line(line: string): void {
     // Only with an interrupt intercepted, which pinbar never asks for; it belongs to no command.
     if (line.startsWith('IRQ ')) return;
-    const waiting = this.#waiting[this.#answered];
-    if (!waiting) {
+    const [exchange] = this.#exchanges;
+    if (!exchange) {
       // After one stray line every later caller would get a stranger's answer: the connection is of no use any more.
       this.#lose(`an answer that belongs to no command: ${line.slice(0, 60)}`);
       this.stream.destroy();
       return;
     }
-    this.#answered++;
-    if (this.#answered === this.#waiting.length) {
-      this.#waiting = [];
-      this.#answered = 0;
-    }
-    if (line === 'OK') waiting.resolve('');
-    else if (line.startsWith('OK ')) waiting.resolve(line.slice(3));
-    else {
-      waiting.reject(
-        new Problem(
-          'qtest-error',
-          `QEMU refused the qtest command ${waiting.command.slice(0, 80)}: ${line.slice(0, 200)}`,
-          {
-            exit: Exit.outside,
-          },
-        ),
-      );
-    }
+    const { commands, answers, resolve, reject } = exchange;
+    if (line !== 'OK' && !line.startsWith('OK ')) exchange.refusal ??= refused(commands[answers.length] ?? '', line);
+    answers.push(line.slice(3));
+    if (answers.length < commands.length) return;
+    this.#exchanges.shift();
+    if (exchange.refusal) reject(exchange.refusal);
+    else resolve(answers);
   }
 
   #stray(line: string): Problem {
@@ -166,9 +157,13 @@ export class Qtest implements PhysicalMemory {
 
   #lose(why: string): void {
     this.#lost ??= new Problem('qtest-lost', `the qtest connection to QEMU was lost (${why})`, { exit: Exit.outside });
-    const waiting = this.#waiting.slice(this.#answered);
-    this.#waiting = [];
-    this.#answered = 0;
-    for (const { reject } of waiting) reject(this.#lost);
+    const exchanges = this.#exchanges;
+    this.#exchanges = [];
+    for (const { reject } of exchanges) reject(this.#lost);
   }
 }
+
+const refused = (command: string, line: string): Problem =>
+  new Problem('qtest-error', `QEMU refused the qtest command ${command.slice(0, 80)}: ${line.slice(0, 200)}`, {
+    exit: Exit.outside,
+  });
