@@ -30,7 +30,7 @@ export function normalize(file: MachineFile, complain: Complain): Machine {
     if (buses[0] > buses[1]) {
       complain([...path, 'buses'], `first bus ${buses[0]} lies above last bus ${buses[1]}`);
     }
-    if (!bridge.windows && !implied) {
+    if (!bridge.windows && !implied?.windows) {
       complain(
         path,
         `host bridge ${bridge.id} has no windows, and no board implies them`,
@@ -56,7 +56,7 @@ export function normalize(file: MachineFile, complain: Complain): Machine {
     properties,
     allowNonPrefetchableInPrefetchable: machine.allowNonPrefetchableInPrefetchable,
     reserved,
-    hostBridges: hostBridges.length > 0 || !board ? hostBridges : [{ ...board.hostBridge, functions: [] }],
+    hostBridges: hostBridges.length > 0 || !board ? hostBridges : [{ windows: [], ...board.hostBridge, functions: [] }],
   };
 }
 

@@ -49,7 +49,7 @@ function* boardOption(machine: Machine, host: HostBridge, window: HostWindow): A
     const properties = { ...machine.properties, 'highmem-mmio-size': hex(size) };
     let high: HostWindow | undefined;
     try {
-      high = board.map({ ram, properties }).hostBridge.windows.find(({ type }) => type === 'mem64');
+      high = board.map({ ram, properties }).hostBridge.windows?.find(({ type }) => type === 'mem64');
     } catch (error) {
       if (error instanceof Problem || error instanceof RangeError) return;
       throw error;

@@ -56,6 +56,9 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
   const control = controlOf(rfc.command);
   refuse(rfc.command, control);
   const arch = boardOf(rfc.command);
+  for (const { id } of rfc.fixedRootPorts) {
+    options.notice(`fixed-bar=on of ${id} is taken out: pinbar keeps every BAR behind it, pinned or not`);
+  }
   if (rfc.preEnumerate === false && requests.length > 0) {
     options.notice('pci-pre-enum=off is taken out: BARs are pinned, so pinbar enumerates');
   }

@@ -17,7 +17,8 @@ export interface BoardMap {
     readonly id: string;
     readonly segment: number;
     readonly buses: readonly [number, number];
-    readonly windows: readonly HostWindow[];
+    /** Left out where they are not the board's to say. */
+    readonly windows?: readonly HostWindow[];
   };
 }
 

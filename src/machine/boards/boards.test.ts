@@ -14,7 +14,7 @@ const mapOf = (arch: string, ram: bigint, properties: Properties = {}) => {
 };
 const windows = (arch: string, ram: bigint, properties: Properties = {}) =>
   Object.fromEntries(
-    mapOf(arch, ram, properties).hostBridge.windows.map(({ type, base, size, cpuBase }) => [
+    (mapOf(arch, ram, properties).hostBridge.windows ?? []).map(({ type, base, size, cpuBase }) => [
       type,
       `${AddressRange.sized(base, size).toString()}${BigInt(cpuBase) === BigInt(base) ? '' : ` at 0x${cpuBase.toString(16)}`}`,
     ]),
@@ -51,7 +51,7 @@ describe('aarch64 virt', () => {
     [{ highmem: 'on' }, ['io', 'mem32', 'mem64'], 255],
   ])('with %j', (properties, types, lastBus) => {
     const { hostBridge } = mapOf('aarch64', GiB, properties);
-    expect(hostBridge.windows.map(({ type }) => type)).toEqual(types);
+    expect(hostBridge.windows?.map(({ type }) => type)).toEqual(types);
     expect(hostBridge.buses).toEqual([0, lastBus]);
   });
 
@@ -87,9 +87,23 @@ describe('riscv64 virt', () => {
 });
 
 it('other boards are not known', () => {
-  expect([findBoard('q35', 'x86_64'), findBoard('virt', 'x86_64'), findBoard('', '')]).toEqual([
+  expect([findBoard('q35', 'aarch64'), findBoard('virt', 'x86_64'), findBoard('', '')]).toEqual([
     undefined,
     undefined,
     undefined,
   ]);
+});
+
+describe('q35', () => {
+  const ram = (size: bigint) => findBoard('q35', 'x86_64')?.map({ ram: size, properties: {} }).ram.map(String);
+
+  it('has its RAM in one piece up to 2.75 GiB, and from then on all but 2 GiB above 4 GiB', () => {
+    expect(ram(0xaff0_0000n)).toEqual(['0x0-0xafefffff']);
+    expect(ram(0xb000_0000n)).toEqual(['0x0-0x7fffffff', '0x100000000-0x12fffffff']);
+    expect(ram(4n * GiB)).toEqual(['0x0-0x7fffffff', '0x100000000-0x17fffffff']);
+  });
+
+  it('leaves the windows to the machine file', () => {
+    expect(findBoard('q35', 'x86_64')?.map({ ram: GiB, properties: {} }).hostBridge.windows).toBeUndefined();
+  });
 });
