@@ -6,11 +6,11 @@ import { planOf } from '../src/pin/pin.js';
 import { program } from '../src/program/program.js';
 import { programme } from '../src/program/programme.js';
 import { crossCheck } from '../src/qemu/crosscheck.js';
-import { findDeviceTree, readDeviceTree } from '../src/qemu/device-tree-rom.js';
+import { findDeviceTree, readDeviceTree } from '../src/qemu/machines/device-tree-rom.js';
 import { EcamAccess } from '../src/qemu/ecam.js';
 import { queryPci } from '../src/qemu/query-pci.js';
 import { startSession, type Session } from '../src/qemu/session.js';
-import { virtMachine } from '../src/qemu/virt-machine.js';
+import { virtMachine } from '../src/qemu/machines/virt-tree.js';
 import { lacking, qemuBinary, type QemuVersion } from '../test/lab/lab.js';
 import { durations, runPinbar } from './cli-run.js';
 import { least, median, timed } from './measure.js';
@@ -43,7 +43,7 @@ export async function measureQtest(bench: Bench): Promise<Report> {
 }
 
 /** What `pinbar run` does between QEMU's start and the guest's, as its stages are called. */
-const WORK = ['reading the device tree', 'enumerating, solving and programming', 'checking against QEMU'] as const;
+const WORK = ['looking at the machine', 'enumerating, solving and programming', 'checking against QEMU'] as const;
 
 async function measureTree(version: QemuVersion, tree: Tree, { pinbar }: Bench) {
   const argv = [qemuBinary(version), ...tree.argv];

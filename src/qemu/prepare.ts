@@ -1,6 +1,6 @@
 import { toMachine } from '../enumerate/to-machine.js';
 import type { Topology } from '../enumerate/topology.js';
-import { eachFunction, type Machine } from '../machine/model.js';
+import type { Machine } from '../machine/model.js';
 import { formatBdf } from '../pci/bdf.js';
 import { pin } from '../pin/pin.js';
 import { applyMachineFile, applyPins } from '../pin/pins.js';
@@ -8,12 +8,10 @@ import type { Plan } from '../place/plan.js';
 import { Exit, Problem } from '../problem/problem.js';
 import { program, verifyProgramme, type Mismatch } from '../program/program.js';
 import { crossCheck } from './crosscheck.js';
-import { findDeviceTree, readDeviceTree, replaceDeviceTree } from './device-tree-rom.js';
-import { EcamAccess } from './ecam.js';
+import { openMachine } from './machines/open.js';
 import { queryPci } from './query-pci.js';
 import type { RunRequest } from './request.js';
 import { deathOf, type Session } from './session.js';
-import { virtMachine } from './virt-machine.js';
 
 /** What is told while it runs. */
 export interface RunReport {
@@ -28,7 +26,7 @@ export interface RunReport {
 /** A programmed machine, and what it takes to program it again. */
 export interface Ready {
   readonly session: Session;
-  /** After a reset: all of it again, the device tree as well. */
+  /** After a reset: all of it again, what makes the guest keep it as well. */
   readonly reprogram: () => Promise<void>;
   /** What the registers hold that was not programmed. */
   readonly verify: () => Promise<readonly Mismatch[]>;
@@ -42,42 +40,31 @@ export interface Ready {
 export async function prepareMachine(session: Session, request: RunRequest, report: RunReport): Promise<Ready> {
   let programming = false;
   try {
-    report.stage('reading the device tree');
+    report.stage('looking at the machine');
     const { qmp, qtest, version } = session;
-    const [rom, roots] = await Promise.all([findDeviceTree(qmp), queryPci(qmp)]);
-    const machine = virtMachine(await readDeviceTree(qtest, rom), {
-      arch: request.arch,
-      mmioWindow: request.mmioWindow,
-      lowPorts: pinsLowPorts(request),
-      otherRootBuses: [...new Set(roots.map(({ bus }) => bus))].filter((bus) => bus > 0),
-      qemu: version.text,
-    });
-    if (machine.hosts.some(({ buses }, i) => buses[1] < (machine.ecam[i]?.lastBus ?? 0))) {
-      report.notice(
-        'a guest that boots with a device tree does not see the root buses of pxb-pcie; what lies behind them is not placed',
-      );
-    }
+    const machine = await openMachine({ qmp, memory: qtest, version, request });
+    for (const notice of machine.notices) report.notice(notice);
 
     report.stage('enumerating, solving and programming');
     programming = true;
-    const access = new EcamAccess(qtest, machine.ecam);
-    const pinned = await pin(access, machine.hosts, async (topology) => {
+    const pinned = await pin(machine.access, machine.hosts, async (topology) => {
       const found = toMachine(topology, machine.base, { name: await namer(session) });
       const file = request.machineFile;
       return applyPins(file ? applyMachineFile(found, file.machine, file.name) : found, request.pins);
     });
-    const writeTree = async () => replaceDeviceTree(qtest, rom, machine.keep(await readDeviceTree(qtest, rom)));
+    const deliver = () => machine.deliver(pinned.plan);
 
     report.stage('checking against QEMU');
-    const [, seen, mtree] = await Promise.all([writeTree(), queryPci(qmp), qmp.monitor('info mtree')]);
+    const [, seen, mtree] = await Promise.all([deliver(), queryPci(qmp), qmp.monitor('info mtree')]);
     agree(crossCheck(pinned.plan, seen, mtree));
     await report.planned(pinned.plan, pinned.machine, pinned.topology);
     return {
       session,
       reprogram: async () => {
-        await Promise.all([program(access, pinned.programme), writeTree()]);
+        await machine.reopen();
+        await Promise.all([program(machine.access, pinned.programme), deliver()]);
       },
-      verify: () => verifyProgramme(access, pinned.programme),
+      verify: () => verifyProgramme(machine.access, pinned.programme),
     };
   } catch (error) {
     const death = await deathOf(session.process, error, 'while pinbar prepared its machine');
@@ -86,16 +73,6 @@ export async function prepareMachine(session: Session, request: RunRequest, repo
       : death;
   }
 }
-
-/** No memory window of the board begins this low: an address below 0x1000 is a port. */
-const pinsLowPorts = ({ pins, machineFile }: RunRequest): boolean =>
-  pins.some(({ address }) => address < 0x1000n) ||
-  (machineFile?.machine.hostBridges ?? [])
-    .flatMap(({ functions }) => [...eachFunction(functions)])
-    .some(
-      ({ fn }) =>
-        fn.bars.some(({ pin }) => pin !== undefined && pin < 0x1000n) || (fn.bridge?.pin.io?.base ?? 0x1000n) < 0x1000n,
-    );
 
 /** Names functions as the QEMU command line does, the others by address. */
 async function namer({

@@ -34,7 +34,7 @@ describe('the proposed options', () => {
       `${QEMU} -machine virt,gic-version=3 -cpu max -m 4G -nographic -device pcie-root-port,id=rp1,chassis=1 -device pci-testdev,id=dev0,bus=rp1,membar=64G -kernel Image -initrd initrd -append console=ttyAMA0 -serial mon:stdio -machine highmem-mmio-size=64T`,
     );
     expect(made).toMatchObject({
-      arch: 'aarch64',
+      machine: { arch: 'aarch64', board: 'virt', type: 'virt' },
       pins: [
         {
           id: 'dev0',
@@ -170,10 +170,12 @@ describe('what cannot be kept is refused', () => {
   });
 
   it.each(['virt', 'virt-7.2', 'type=virt-10.0'])('the board %s is fine, and so is any program’s path', (board) => {
-    expect(request(['-machine', board, ...boot], { program: '/opt/qemu/bin/qemu-system-aarch64' }).arch).toBe(
-      'aarch64',
-    );
-    expect(request(['-machine', board, ...boot], { program: './my-qemu' }).arch).toBe('aarch64');
+    for (const program of ['/opt/qemu/bin/qemu-system-aarch64', './my-qemu']) {
+      expect(request(['-machine', board, ...boot], { program }).machine).toMatchObject({
+        arch: 'aarch64',
+        board: 'virt',
+      });
+    }
   });
 });
 

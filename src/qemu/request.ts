@@ -18,13 +18,14 @@ import { requireDeviceIds } from './args/known-ids.js';
 import { bootOf, machineOf, memoryOf } from './args/machine.js';
 import { mergePins, toPin, type PinRequest } from './args/pins.js';
 import { takeRfc, type MmioWindow } from './args/take-rfc.js';
+import { machineTypeOf, type MachineType } from './machines/machine-type.js';
 import { defaultActions, type Actions } from './supervise.js';
 
 /** What to run, as the command line was understood. */
 export interface RunRequest {
   /** QEMU's arguments, program first, with nothing in them that stock QEMU does not know. */
   readonly argv: readonly string[];
-  readonly arch: Machine['arch'];
+  readonly machine: MachineType;
   readonly pins: readonly Pin[];
   readonly machineFile?: { readonly machine: Machine; readonly name: string };
   readonly mmioWindow?: { readonly base: bigint; readonly size: bigint };
@@ -55,7 +56,7 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
   requireDeviceIds(rfc.command, requests);
   const control = controlOf(rfc.command);
   refuse(rfc.command, control);
-  const arch = boardOf(rfc.command);
+  const machine = machineTypeOf(rfc.command);
   for (const { id } of rfc.fixedRootPorts) {
     options.notice(`fixed-bar=on of ${id} is taken out: pinbar keeps every BAR behind it, pinned or not`);
   }
@@ -66,7 +67,7 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
   const extra = [...defaultMonitor(rfc.command, control), ...highMmio(rfc.command, rfc.mmioWindow)];
   return {
     argv: formatQemuArgs(appendArgs(rfc.command, extra)),
-    arch,
+    machine,
     pins: requests.map(toPin),
     ...(options.machineFile ? { machineFile: options.machineFile } : {}),
     ...(rfc.mmioWindow ? { mmioWindow: { base: rfc.mmioWindow.base, size: rfc.mmioWindow.size } } : {}),
@@ -74,37 +75,6 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
     actions: actionsOf(control),
     verify: options.verify,
   };
-}
-
-/** The boards that pinbar can pin on. */
-function boardOf(command: QemuCommandLine): Machine['arch'] {
-  const arch = /qemu-system-([a-z0-9_]+)[^/]*$/.exec(command.program)?.[1];
-  const { type } = machineOf(command);
-  if (arch !== undefined && arch !== 'aarch64') {
-    throw new Problem('machine-unsupported', `${command.program}: pinbar run works with qemu-system-aarch64 so far`, {
-      hint: 'pinbar plan solves machine files of every architecture',
-    });
-  }
-  if (type === undefined) {
-    throw new Problem(
-      'machine-missing',
-      'the QEMU command line names no machine, and qemu-system-aarch64 has no default',
-      {
-        hint: 'add -machine virt',
-      },
-    );
-  }
-  if (!/^virt(?:-\d+\.\d+)?$/.test(type)) {
-    throw new Problem(
-      'machine-unsupported',
-      `-machine ${type}: pinbar run works with the board virt, which has PCI Express and describes itself in a device tree`,
-      {
-        hint: 'use -machine virt',
-        facts: { type },
-      },
-    );
-  }
-  return 'aarch64';
 }
 
 const refusals: readonly { readonly option: string; readonly why: string; readonly hint: string }[] = [

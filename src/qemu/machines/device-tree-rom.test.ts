@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { virtHostBridge, virtTree } from '../../test/support/virt-tree.js';
-import { setProperty } from '../devicetree/edit.js';
-import { parseDeviceTree } from '../devicetree/parse.js';
-import { writeDeviceTree } from '../devicetree/write.js';
+import { virtHostBridge, virtTree } from '../../../test/support/virt-tree.js';
+import { setProperty } from '../../devicetree/edit.js';
+import { parseDeviceTree } from '../../devicetree/parse.js';
+import { writeDeviceTree } from '../../devicetree/write.js';
 import { findDeviceTree, readDeviceTree, replaceDeviceTree } from './device-tree-rom.js';
-import type { PhysicalMemory } from './physical-memory.js';
-import type { Qmp } from './qmp.js';
+import type { PhysicalMemory } from '../physical-memory.js';
+import type { Qmp } from '../qmp.js';
 
 const rom = { address: 0x4820_0000n, size: 1 << 20 };
 

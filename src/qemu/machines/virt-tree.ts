@@ -1,13 +1,13 @@
-import { AddressRange } from '../address/range.js';
-import { hex } from '../address/format.js';
-import { keepPciSetup } from '../devicetree/keep.js';
-import { memoryRanges } from '../devicetree/memory.js';
-import { pciHostBridges, type PciHostBridge, type PciWindow } from '../devicetree/pci.js';
-import type { DeviceTree } from '../devicetree/tree.js';
-import type { MachineBase } from '../enumerate/to-machine.js';
-import type { HostToScan } from '../enumerate/topology.js';
-import { Exit, Problem } from '../problem/problem.js';
-import type { EcamWindow } from './ecam.js';
+import { AddressRange } from '../../address/range.js';
+import { hex } from '../../address/format.js';
+import { keepPciSetup } from '../../devicetree/keep.js';
+import { memoryRanges } from '../../devicetree/memory.js';
+import { pciHostBridges, type PciHostBridge, type PciWindow } from '../../devicetree/pci.js';
+import type { DeviceTree } from '../../devicetree/tree.js';
+import type { MachineBase } from '../../enumerate/to-machine.js';
+import type { HostToScan } from '../../enumerate/topology.js';
+import { Exit, Problem } from '../../problem/problem.js';
+import type { EcamWindow } from '../ecam.js';
 
 /** A machine as its own device tree describes it, ready to be enumerated and placed. */
 export interface VirtMachine {

@@ -1,11 +1,11 @@
-import { HEADER_SIZE, limits, parseDeviceTree } from '../devicetree/parse.js';
-import type { DeviceTree } from '../devicetree/tree.js';
-import { writeDeviceTree } from '../devicetree/write.js';
-import { hex } from '../address/format.js';
-import type { CpuAddress } from '../address/kinds.js';
-import { Exit, Problem } from '../problem/problem.js';
-import type { PhysicalMemory } from './physical-memory.js';
-import type { Qmp } from './qmp.js';
+import { HEADER_SIZE, limits, parseDeviceTree } from '../../devicetree/parse.js';
+import type { DeviceTree } from '../../devicetree/tree.js';
+import { writeDeviceTree } from '../../devicetree/write.js';
+import { hex } from '../../address/format.js';
+import type { CpuAddress } from '../../address/kinds.js';
+import { Exit, Problem } from '../../problem/problem.js';
+import type { PhysicalMemory } from '../physical-memory.js';
+import type { Qmp } from '../qmp.js';
 
 /**
  * Where QEMU has put the device tree in guest memory. It is loaded as a ROM: QEMU writes its own copy there again at

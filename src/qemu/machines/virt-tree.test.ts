@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { treeNode, virtHostBridge, virtTree } from '../../test/support/virt-tree.js';
-import { pciHostBridges } from '../devicetree/pci.js';
-import { virtMachine, type VirtOptions } from './virt-machine.js';
+import { treeNode, virtHostBridge, virtTree } from '../../../test/support/virt-tree.js';
+import { pciHostBridges } from '../../devicetree/pci.js';
+import { virtMachine, type VirtOptions } from './virt-tree.js';
 
 const options: VirtOptions = { arch: 'aarch64', lowPorts: false, otherRootBuses: [], qemu: '7.2.22' };
 const HIGH = 0x80_0000_0000n;

@@ -1,0 +1,37 @@
+import type { MachineBase } from '../../enumerate/to-machine.js';
+import type { HostToScan } from '../../enumerate/topology.js';
+import type { ConfigAccess } from '../../pci/config-access.js';
+import type { Plan } from '../../place/plan.js';
+import type { PhysicalMemory } from '../physical-memory.js';
+import type { Qmp, QemuVersion } from '../qmp.js';
+import type { RunRequest } from '../request.js';
+
+/** What a board's module works with: a QEMU whose machine stands before its first instruction, and what was asked for. */
+export interface MachineContext {
+  readonly qmp: Qmp;
+  /** The guest's physical memory, over whatever transport there is. */
+  readonly memory: PhysicalMemory;
+  readonly version: QemuVersion;
+  readonly request: RunRequest;
+}
+
+/**
+ * A machine that can be pinned on: where its config space is, what lies around it, and what makes its guest keep a plan.
+ * Each board has a module that makes one; all else in `pinbar run` is the same for every board.
+ */
+export interface PinnableMachine {
+  /** Host bridges to look behind. */
+  readonly hosts: readonly HostToScan[];
+  readonly access: ConfigAccess;
+  /** RAM, windows by host bridge, and ranges that nothing may use. */
+  readonly base: MachineBase;
+  /** What the user is to know of this machine. */
+  readonly notices: readonly string[];
+  /** After a reset, before config space is used: what opening the machine had set up, and the reset has undone. */
+  reopen(): Promise<void>;
+  /** Once the plan is programmed: what makes firmware and guest keep it. Done again after every reset. */
+  deliver(plan: Plan): Promise<void>;
+}
+
+/** Makes ready for enumeration. Throws Problem, exit 1 or 3. */
+export type OpenMachine = (context: MachineContext) => Promise<PinnableMachine>;
