@@ -2,7 +2,14 @@ import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cpio } from '../test/lab/cpio.js';
-import { fastKernelArguments, kernelImage, labFolder, lacking, qemuBinary, type QemuVersion } from '../test/lab/lab.js';
+import {
+  fastKernelArguments,
+  guestPrograms,
+  kernelImage,
+  lacking,
+  qemuBinary,
+  type QemuVersion,
+} from '../test/lab/lab.js';
 import { durations, runPinbar, type CliRun } from './cli-run.js';
 import { alternate, least, median } from './measure.js';
 import { limit, type Bench, type Cell, type Report } from './report.js';
@@ -33,7 +40,7 @@ export async function measureBoot({ folder, pinbar }: Bench): Promise<Report> {
 /** Busybox and a first process that does nothing but power off. */
 function writeInitrd(path: string): void {
   const text = '#!/bin/busybox sh\nexec /bin/busybox poweroff -f\n';
-  const busybox = readFileSync(join(labFolder, 'guest/busybox/bin/busybox'));
+  const busybox = readFileSync(join(guestPrograms('aarch64'), 'busybox/bin/busybox'));
   writeFileSync(
     path,
     cpio([

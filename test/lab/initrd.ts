@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cpio, type CpioEntry } from './cpio.js';
-import { labFolder, type KernelVersion } from './lab.js';
+import { guestPrograms, kernelModules, type GuestArch, type KernelVersion } from './lab.js';
 
 const guestFolder = join(import.meta.dirname, '../guest');
 
@@ -11,6 +11,7 @@ export interface Initrd {
   readonly script: string;
   /** Whose modules to load: virtio, nvme and what they depend on. */
   readonly kernel?: KernelVersion;
+  readonly arch?: GuestArch;
   /** Real `lspci` and its libraries: 8 MiB more. */
   readonly lspci?: boolean;
   /** More files, by absolute path in the guest. */
@@ -18,16 +19,18 @@ export interface Initrd {
 }
 
 /** Writes a guest's initial RAM file system to `path`, for QEMU's -initrd. Needs the parts `guest` and `linux-*` of the lab. */
-export function writeInitrd(path: string, { script, kernel = '6.12', lspci = false, files = {} }: Initrd): void {
-  const part = (name: string) => join(labFolder, name);
-  const modules = join(part(`linux-${kernel}`), 'modules');
+export function writeInitrd(
+  path: string,
+  { script, kernel = '6.12', arch = 'aarch64', lspci = false, files = {} }: Initrd,
+): void {
+  const programs = guestPrograms(arch);
   const content = new Map<string, Uint8Array | string>([
-    ['bin/busybox', readFileSync(join(part('guest'), 'busybox/bin/busybox'))],
+    ['bin/busybox', readFileSync(join(programs, 'busybox/bin/busybox'))],
     ['init', readFileSync(join(guestFolder, 'init'))],
     ['lib/guest.sh', readFileSync(join(guestFolder, 'guest.sh'))],
     ['lib/lease', readFileSync(join(guestFolder, 'lease'))],
-    ...readFolder(modules, 'lib/modules'),
-    ...(lspci ? readFolder(join(part('guest'), 'lspci'), '') : []),
+    ...readFolder(kernelModules(kernel, arch), 'lib/modules'),
+    ...(lspci ? readFolder(join(programs, 'lspci'), '') : []),
     ['run-test', script],
     ...Object.entries(files).map(([name, bytes]) => [name.replace(/^\/+/, ''), bytes] as const),
   ]);

@@ -3,17 +3,33 @@ import { join, resolve } from 'node:path';
 
 export type QemuVersion = '7.2' | '10.0';
 export type KernelVersion = '6.12' | '6.1';
+export type GuestArch = 'aarch64' | 'riscv64' | 'x86_64';
+type OfArch<Name extends string> = Name | `${Name}-${Exclude<GuestArch, 'aarch64'>}`;
 /** What `scripts/lab/setup` can put into the lab. */
-export type Part = `qemu-${QemuVersion}` | `linux-${KernelVersion}` | 'guest';
+export type Part = OfArch<`qemu-${QemuVersion}` | 'linux-6.12' | 'guest'> | 'linux-6.1';
+
+/** A part's name for an architecture. */
+const partOf = (name: string, arch: GuestArch): string => (arch === 'aarch64' ? name : `${name}-${arch}`);
 
 /** Where `scripts/lab/setup` puts things. */
 export const labFolder = resolve(process.env['PINBAR_LAB'] ?? join(import.meta.dirname, '../../.cache/lab'));
 
-/** Debian's own qemu-system-aarch64, whatever the host has. Nothing but `exec` stands before the real program. */
-export const qemuBinary = (version: QemuVersion): string => join(labFolder, `qemu-${version}/bin/qemu-system-aarch64`);
+/** Debian's own QEMU, whatever the host has. Nothing but `exec` stands before the real program. */
+export const qemuBinary = (version: QemuVersion, arch: GuestArch = 'aarch64'): string =>
+  join(labFolder, partOf(`qemu-${version}`, arch), `bin/qemu-system-${arch}`);
 
-/** Debian's own arm64 kernel, as QEMU's -kernel takes it. */
-export const kernelImage = (version: KernelVersion = '6.12'): string => join(labFolder, `linux-${version}/vmlinuz`);
+const kernelFolder = (version: KernelVersion, arch: GuestArch) => join(labFolder, partOf(`linux-${version}`, arch));
+
+/** Debian's own kernel, as QEMU's -kernel takes it. */
+export const kernelImage = (version: KernelVersion = '6.12', arch: GuestArch = 'aarch64'): string =>
+  join(kernelFolder(version, arch), 'vmlinuz');
+
+/** The modules to load, and `order`. */
+export const kernelModules = (version: KernelVersion, arch: GuestArch): string =>
+  join(kernelFolder(version, arch), 'modules');
+
+/** Programs for the guest: `busybox` and `lspci` are trees to unpack. */
+export const guestPrograms = (arch: GuestArch): string => join(labFolder, partOf('guest', arch));
 
 /** Why parts of the lab cannot be used, and what to do; undefined when they are all there. */
 export function lacking(parts: readonly Part[]): string | undefined {
