@@ -1,42 +1,71 @@
 import { AddressRange } from '../address/range.js';
 import type { Machine, MachineFunction } from '../machine/model.js';
 import type { Buses } from './bus-numbers.js';
-import type { Item } from './demand.js';
+import type { Demand } from './demand.js';
 import { inSlotOrder } from './demand.js';
-import type { ConstraintSubject, Plan, PlannedBar, PlannedBridge, PlannedFunction, PlannedVfBar } from './plan.js';
+import type { Item, WindowKind } from './item.js';
+import type { Plan, PlannedBar, PlannedBridge, PlannedFunction, PlannedVfBar } from './plan.js';
 
-/** The items of every function, by host bridge and by `order`. */
-type Places = Item[][][];
+/** What was placed of one host bridge, read in the order in which it was asked for. */
+class Places {
+  #next = 0;
+  /** Of each item that stands for several, how many have been read. */
+  readonly #read = new Map<Item, number>();
 
-/** The plan that says where the solved items lie. */
-export function assemble(machine: Machine, buses: Buses, items: readonly Item[]): Plan {
-  const places: Places = machine.hostBridges.map(() => []);
-  for (const item of items) note(item, places);
+  constructor(
+    private readonly slots: readonly Item[],
+    readonly windows: Demand['windows'],
+  ) {}
+
+  next(): bigint {
+    const item = this.slots[this.#next++];
+    if (item?.count === 1) return item.places[0] ?? unplaced();
+    const read = item ? (this.#read.get(item) ?? 0) : 0;
+    if (item) this.#read.set(item, read + 1);
+    return item?.places[read] ?? unplaced();
+  }
+}
+
+const unplaced = () => {
+  throw new Error('something was not placed');
+};
+
+interface Both {
+  readonly io: Places;
+  readonly memory: Places;
+}
+
+/** The plan that says where the solved demands lie, which together are of all host bridges. */
+export function assemble(
+  machine: Machine,
+  buses: Buses,
+  { io, memory }: { readonly io: readonly Demand[]; readonly memory: readonly Demand[] },
+): Plan {
   // Bus by bus: on each the functions are in slot order already.
   const all: { segment: number; bus: number; functions: PlannedFunction[]; bridges: PlannedBridge[] }[] = [];
   machine.hostBridges.forEach(({ segment, functions: onRoot, buses: range }, i) => {
-    let order = 0;
+    const places: Both = { io: placesOf(io, i), memory: placesOf(memory, i) };
     const walk = (list: readonly MachineFunction[], bus: number) => {
-      const functions: PlannedFunction[] = [];
+      const functions: PlannedFunction[] = new Array<PlannedFunction>(list.length);
       const bridges: PlannedBridge[] = [];
       all.push({ segment, bus, functions, bridges });
-      for (const fn of inSlotOrder(list)) {
+      inSlotOrder(list).forEach((fn, at) => {
         const address = { segment, bus, device: fn.slot.device, fn: fn.slot.fn };
-        const own = places[i]?.[order++] ?? none;
-        functions.push(plannedFunction(fn, address, own));
+        functions[at] = plannedFunction(fn, address, places);
         const behind = buses.bridges.get(fn);
-        if (!fn.bridge || !behind) continue;
+        if (!fn.bridge || !behind) return;
+        const memory = places.memory.windows.get(fn) ?? none;
         bridges.push({
           id: fn.id,
           address,
           primary: bus,
           ...behind,
-          io: windowOf(own, 'io'),
-          memory: windowOf(own, 'memory'),
-          prefetchable: windowOf(own, 'prefetchable'),
+          io: windowOf(places.io.windows.get(fn) ?? none, 'io'),
+          memory: windowOf(memory, 'memory'),
+          prefetchable: windowOf(memory, 'prefetchable'),
         });
         walk(fn.bridge.functions, behind.secondary);
-      }
+      });
     };
     walk(onRoot, buses.hosts[i]?.[0] ?? range[0]);
   });
@@ -55,45 +84,38 @@ export function assemble(machine: Machine, buses: Buses, items: readonly Item[])
   };
 }
 
-function note(item: Item, places: Places): void {
-  const host = places[item.host];
-  const own = host?.[item.order];
-  if (own) own.push(item);
-  else if (host) host[item.order] = [item];
-  if (item.window) for (const child of item.window.items) note(child, places);
+function placesOf(demands: readonly Demand[], host: number): Places {
+  const own = demands.find(({ slots }) => slots[host]);
+  return new Places(own?.slots[host] ?? none, own?.windows ?? new Map());
 }
 
-type Own = readonly Item[];
-const none: Own = [];
+const none: readonly Item[] = [];
 
-function addressOf(own: Own, subject: ConstraintSubject, fn: MachineFunction): bigint {
-  for (const item of own) if (item.subject === subject) return item.at;
-  throw new Error(`${fn.id} ${subject} was not placed`);
+function windowOf(windows: readonly Item[], kind: WindowKind): AddressRange | null {
+  const found = windows.find((item) => item.subject === kind);
+  return found ? AddressRange.sized(found.places[0] ?? unplaced(), found.size) : null;
 }
 
-function windowOf(own: Own, kind: 'io' | 'memory' | 'prefetchable'): AddressRange | null {
-  const found = own.find((item) => item.subject === kind);
-  return found ? AddressRange.sized(found.at, found.size) : null;
-}
-
-function plannedFunction(fn: MachineFunction, address: PlannedFunction['address'], own: Own): PlannedFunction {
+/** Takes the places of a function in the order in which `demandOf` asks for them. */
+function plannedFunction(fn: MachineFunction, address: PlannedFunction['address'], places: Both): PlannedFunction {
   const { id, rom, sriov } = fn;
-  const bars: PlannedBar[] = [];
-  for (const { index, type, prefetchable, size, pin } of fn.bars) {
-    bars.push({ index, type, prefetchable, size, address: addressOf(own, index, fn), pinned: pin !== undefined });
-  }
+  const bars = fn.bars.map(({ index, type, prefetchable, size, pin }): PlannedBar => {
+    const at = type === 'io' ? places.io.next() : places.memory.next();
+    return { index, type, prefetchable, size, address: at, pinned: pin !== undefined };
+  });
   if (!rom && !sriov) return { id, address, bars };
+  const plannedRom = rom && { size: rom.size, address: places.memory.next(), pinned: rom.pin !== undefined };
   const { totalVfs: count = 0 } = sriov ?? {};
   const groups = count > 0 ? (sriov?.bars ?? []) : [];
   const vfBars = groups.map(({ index, type, prefetchable, size, pin }): PlannedVfBar => {
-    const at = addressOf(own, `vf${index}`, fn);
+    const at = places.memory.next();
     return { index, type, prefetchable, size, count, address: at, pinned: pin !== undefined };
   });
   return {
     id,
     address,
     bars,
-    ...(rom ? { rom: { size: rom.size, address: addressOf(own, 'rom', fn), pinned: rom.pin !== undefined } } : {}),
+    ...(plannedRom ? { rom: plannedRom } : {}),
     ...(sriov ? { sriov: { bars: vfBars } } : {}),
   };
 }

@@ -1,94 +1,34 @@
-import { FOUR_GIB, ADDRESS_SPACE, KiB, MiB } from '../address/kinds.js';
+import { FOUR_GIB } from '../address/kinds.js';
 import { deviceFunction } from '../pci/bdf.js';
 import type { Bar, BarType, Bridge, Machine, MachineFunction } from '../machine/model.js';
+import type { Decisions, Homeless, Item, Span, WindowKind } from './item.js';
+import { Choice, choiceKey, granules, HIGH, LOW, Shelf } from './item.js';
 import type { ConstraintSubject } from './plan.js';
-
-export type WindowKind = 'io' | 'memory' | 'prefetchable';
-
-/** First and last address, both included. */
-export interface Span {
-  readonly base: bigint;
-  readonly limit: bigint;
-}
-
-/**
- * Something that needs addresses: a BAR, a ROM, a VF BAR group, hotplug room, or a bridge window with its contents. The
- * mutable fields belong to the solver that runs on it.
- */
-export interface Item {
-  readonly fn: MachineFunction;
-  /** A window's is its kind. */
-  readonly subject: ConstraintSubject;
-  /** Index of the host bridge in the machine. */
-  readonly host: number;
-  /** Index of the function below its host bridge, depth first in slot order. */
-  readonly order: number;
-  /** Host bridge windows that it may lie in when it is on a root bus, the preferred first. */
-  readonly tracks: readonly BarType[];
-  /** Null for what is not a bridge window. */
-  readonly window: WindowDemand | null;
-  size: bigint;
-  align: bigint;
-  /** The last address that it may take. */
-  ceiling: bigint;
-  /** What cannot move: the pin, or for a window the hull of the pins inside. */
-  fixed: Span | null;
-  /** Bus address. */
-  at: bigint;
-  /** Where it lies in a window that has no address yet. */
-  offset: bigint;
-}
-
-export interface WindowDemand {
-  readonly kind: WindowKind;
-  /** A window's base is a multiple of this, and its limit one less than a multiple. */
-  readonly granule: bigint;
-  /** The last address that the window's registers can say. */
-  readonly ceiling: bigint;
-  readonly pin: Span | undefined;
-  readonly items: Item[];
-}
-
-/** PCI-to-PCI Bridge Architecture 1.2 §3.2.5.6 (I/O), §3.2.5.8 (memory), §3.2.5.9 (prefetchable). */
-export const granules: Readonly<Record<WindowKind, bigint>> = { io: 4n * KiB, memory: MiB, prefetchable: MiB };
-
-/** Something behind a bridge that has no window for it. */
-export interface Homeless {
-  readonly fn: MachineFunction;
-  readonly subject: ConstraintSubject;
-  readonly bridge: MachineFunction;
-  readonly window: WindowKind;
-}
 
 export interface Demand {
   /** What lies on the root buses, host bridge by host bridge, in bus order. */
-  readonly items: Item[];
-  readonly homeless: Homeless[];
-  /** Where a window had to be chosen among two, in bus order. */
-  readonly choices: Choice[];
+  readonly items: readonly Item[];
+  readonly homeless: readonly Homeless[];
+  /** Where a window had to be chosen among two, in bus order; none where they were not asked for. */
+  readonly choices: readonly Choice[];
+  /** By host bridge: the item of each BAR, ROM and VF BAR group, depth first in slot order. */
+  readonly slots: readonly (readonly Item[])[];
+  /** Of each bridge. */
+  readonly windows: ReadonlyMap<MachineFunction, readonly Item[]>;
+  /** Something asks for the other kind of address space, too. */
+  readonly isMixed: boolean;
 }
 
-/** Decisions by {@link Choice} key. */
-export type Decisions = ReadonlyMap<string, WindowKind>;
-
-/** A resource that may lie in either of two windows of the bridge above it; the first is what a reader expects. */
-export class Choice {
-  constructor(
-    readonly item: Item,
-    private readonly parent: MachineFunction,
-    readonly options: readonly [WindowKind, WindowKind],
-  ) {}
-
-  get key(): string {
-    return `${this.item.fn.id}/${this.item.subject}`;
-  }
-
-  /** Unpinned choices with the same group can stand for each other. Null: this one stands alone. */
-  get group(): string | null {
-    const { window, fixed, size, align, ceiling } = this.item;
-    if (window !== null || fixed !== null) return null;
-    return `${this.parent.id} ${size}/${align} ${ceiling} ${this.options[0]}`;
-  }
+export interface DemandOptions {
+  readonly decisions?: Decisions;
+  /**
+   * What is not decided goes where a reader expects it, or, with `drop`, is left out: what has no plan then has none at all.
+   */
+  readonly undecided?: 'expect' | 'drop';
+  /** BARs that are alike are one item, and choices are not noted: what the fast path needs of large machines. */
+  readonly joined?: boolean;
+  /** 64-bit resources of root buses in 64-bit windows only. */
+  readonly narrow?: boolean;
 }
 
 const ioOnly = ['io'] as const;
@@ -96,102 +36,113 @@ const memoryOnly = ['memory'] as const;
 const memoryFirst = ['memory', 'prefetchable'] as const;
 const prefetchableFirst = ['prefetchable', 'memory'] as const;
 const wideTracks = ['mem64', 'mem32'] as const;
-const narrowTracks = { io: ['io'], mem32: ['mem32'] } as const;
+const narrowTracks = { io: ['io'], mem32: ['mem32'], mem64: ['mem64'] } as const;
 
-const LOW = FOUR_GIB - 1n;
-const HIGH = ADDRESS_SPACE - 1n;
 const bySlot = (a: MachineFunction, b: MachineFunction) => deviceFunction(a.slot) - deviceFunction(b.slot);
-const sortedBySlot = (functions: readonly MachineFunction[]): readonly MachineFunction[] =>
+
+/** The functions of a bus in slot order, however they were listed. */
+export const inSlotOrder = (functions: readonly MachineFunction[]): readonly MachineFunction[] =>
   functions.every((fn, i) => i === 0 || bySlot(functions[i - 1] ?? fn, fn) <= 0)
     ? functions
     : [...functions].sort(bySlot);
 
-/** The functions of a bus in slot order, however they were listed. */
-export const inSlotOrder = sortedBySlot;
+/** The bridge above something, and what comes to lie in its windows; a root bus has neither. */
+interface Above {
+  readonly fn: MachineFunction;
+  readonly bridge: Bridge;
+  readonly shelves: Readonly<Record<WindowKind, Shelf>>;
+}
 
-/** Windows of a bridge under construction. */
-type Open = Record<WindowKind, Item[]>;
-
-/**
- * What some host bridges, given by index, need of one kind of address space, with `decisions` taken. What is not decided goes where a reader
- * expects it, or, with `undecided: 'drop'`, is left out: what has no plan then has none at all.
- */
+/** What some host bridges, given by index, need of one kind of address space. */
 export function demandOf(
   machine: Machine,
   space: 'io' | 'memory',
   hosts: ReadonlySet<number>,
-  decisions: Decisions,
-  undecided: 'expect' | 'drop' = 'expect',
+  options: DemandOptions = {},
 ): Demand {
-  const demand: Demand = { items: [], homeless: [], choices: [] };
-  machine.hostBridges.forEach((bridge, host) => {
-    if (!hosts.has(host)) return;
-    new Builder(machine, host, space, decisions, undecided === 'drop', demand).root(bridge.functions);
+  const builder = new Builder(machine, space, options);
+  machine.hostBridges.forEach(({ functions }, host) => {
+    if (hosts.has(host)) builder.addHost(functions, host);
   });
-  return demand;
+  return builder;
 }
 
-class Builder {
-  #order = 0;
+class Builder implements Demand {
+  readonly items: Item[] = [];
+  readonly homeless: Homeless[] = [];
+  readonly choices: Choice[] = [];
+  readonly slots: Item[][] = [];
+  readonly windows = new Map<MachineFunction, Item[]>();
+  isMixed = false;
+  readonly #decisions: Decisions;
+  readonly #drop: boolean;
+  readonly #joined: boolean;
+  readonly #tracks: Readonly<Record<BarType, readonly BarType[]>>;
+  /** Of the present host bridge. */
+  #host = 0;
+  #root = new Shelf();
+  #slots: Item[] = [];
 
   constructor(
     private readonly machine: Machine,
-    private readonly host: number,
     private readonly space: 'io' | 'memory',
-    private readonly decisions: Decisions,
-    private readonly drop: boolean,
-    private readonly demand: Demand,
-  ) {}
-
-  root(functions: readonly MachineFunction[]): void {
-    for (const fn of sortedBySlot(functions)) this.fn(fn, null, null);
+    { decisions = new Map(), undecided = 'expect', joined = false, narrow = false }: DemandOptions,
+  ) {
+    this.#decisions = decisions;
+    this.#drop = undecided === 'drop';
+    this.#joined = joined;
+    this.#tracks = narrow ? narrowTracks : { ...narrowTracks, mem64: wideTracks };
   }
 
-  private fn(fn: MachineFunction, parent: MachineFunction | null, open: Open | null): void {
-    const order = this.#order++;
-    for (const bar of fn.bars) this.bar(fn, bar, bar.index, bar.size, parent, open);
+  addHost(functions: readonly MachineFunction[], host: number): void {
+    this.#host = host;
+    this.#root = new Shelf();
+    this.slots[host] = this.#slots = [];
+    for (const fn of inSlotOrder(functions)) this.#function(fn, null);
+    this.items.push(...this.#root.items);
+  }
+
+  #function(fn: MachineFunction, above: Above | null): void {
+    for (const bar of fn.bars) this.#bar(fn, bar, bar.index, bar.size, above);
     if (fn.rom && this.space === 'memory') {
-      const rom: Bar = { index: 0, type: 'mem32', prefetchable: false, ...fn.rom };
-      this.bar(fn, rom, 'rom', rom.size, parent, open);
+      this.#bar(fn, { index: 0, type: 'mem32', prefetchable: false, ...fn.rom }, 'rom', fn.rom.size, above);
     }
     if (fn.sriov && fn.sriov.totalVfs > 0) {
-      for (const bar of fn.sriov.bars) {
-        this.bar(fn, bar, `vf${bar.index}`, bar.size * BigInt(fn.sriov.totalVfs), parent, open);
-      }
+      const count = BigInt(fn.sriov.totalVfs);
+      for (const bar of fn.sriov.bars) this.#bar(fn, bar, `vf${bar.index}`, bar.size * count, above);
     }
-    if (fn.bridge) this.bridge(fn, fn.bridge, order, parent, open);
+    if (fn.bridge) this.#bridge(fn, fn.bridge, above);
   }
 
-  private bar(
-    fn: MachineFunction,
-    bar: Bar,
-    subject: ConstraintSubject,
-    size: bigint,
-    parent: MachineFunction | null,
-    open: Open | null,
-  ): void {
-    if ((bar.type === 'io') !== (this.space === 'io')) return;
-    const item: Item = {
-      fn,
-      subject,
-      host: this.host,
-      order: this.#order - 1,
-      tracks: tracksOf(bar.type),
-      window: null,
-      size,
-      align: bar.size,
-      ceiling: bar.type === 'mem64' ? HIGH : LOW,
-      fixed: bar.pin === undefined ? null : { base: bar.pin, limit: bar.pin + size - 1n },
-      at: bar.pin ?? -1n,
-      offset: 0n,
-    };
-    this.add(item, parent, open, this.homes(bar, parent));
+  #bar(fn: MachineFunction, bar: Bar, subject: ConstraintSubject, size: bigint, above: Above | null): void {
+    const { type, pin, size: align } = bar;
+    if ((type === 'io') !== (this.space === 'io')) {
+      this.isMixed = true;
+      return;
+    }
+    const fixed = pin === undefined ? null : { base: pin, limit: pin + size - 1n };
+    const homes = above ? this.#homes(bar, above.bridge) : ioOnly;
+    const shelf = this.#shelf(fn, subject, size, fixed, homes, above);
+    if (!shelf) return;
+    const ceiling = type === 'mem64' ? HIGH : LOW;
+    // In a window all keep below the window's ceiling, which is the lowest of its BARs'; on a root bus the type matters.
+    const shape = this.#joined && !fixed && size === align ? shapeOf(size, !above && type === 'mem64') : null;
+    const alike = shape === null ? undefined : shelf.alike(shape, size);
+    if (alike) {
+      alike.count++;
+      if (ceiling < alike.ceiling) alike.ceiling = ceiling;
+      this.#slots.push(alike);
+      return;
+    }
+    const tracks = this.#tracks[type];
+    const item = newItem({ fn, subject, host: this.#host, tracks, window: null, size, align, ceiling, fixed });
+    shelf.add(item, shape);
+    this.#note(item, homes, above);
+    this.#slots.push(item);
   }
 
-  /** The windows of `parent` that a BAR may lie in, the expected one first. */
-  private homes(bar: Bar, parent: MachineFunction | null): readonly WindowKind[] {
-    const bridge = parent?.bridge;
-    if (!bridge) return [];
+  /** The windows of a bridge that a BAR may lie in, the expected one first. */
+  #homes(bar: Bar, bridge: Bridge): readonly WindowKind[] {
     if (bar.type === 'io') return ioOnly;
     if (bridge.prefetchable === 0) return memoryOnly;
     if (bar.prefetchable) return bar.type === 'mem64' ? prefetchableFirst : memoryFirst;
@@ -199,86 +150,114 @@ class Builder {
     return excepted ? memoryFirst : memoryOnly;
   }
 
-  private add(item: Item, parent: MachineFunction | null, open: Open | null, homes: readonly WindowKind[]): void {
-    if (!open || !parent?.bridge) {
-      this.demand.items.push(item);
-      return;
+  /** Where something goes that may lie in `homes` of the bridge above it; null where there is no such window. */
+  #shelf(
+    fn: MachineFunction,
+    subject: ConstraintSubject,
+    size: bigint,
+    fixed: Span | null,
+    homes: readonly WindowKind[],
+    above: Above | null,
+  ): Shelf | null {
+    if (!above) return this.#root;
+    const { bridge, shelves } = above;
+    const [first = 'memory', second] = homes;
+    if (first === 'io' && bridge.io === 0) {
+      this.homeless.push({ fn, subject, bridge: above.fn, window: 'io' });
+      return null;
     }
-    const bridge = parent.bridge;
-    if (homes[0] === 'io' && bridge.io === 0) {
-      this.demand.homeless.push({ fn: item.fn, subject: item.subject, bridge: parent, window: 'io' });
-      return;
-    }
-    const [first, second] = homes;
-    if (first === undefined) return;
     // Where none seems possible the expected one stays, and the search says no.
-    if (second === undefined || !isPossible(item, second, bridge)) open[first].push(item);
-    else if (!isPossible(item, first, bridge)) open[second].push(item);
-    else {
-      const choice = new Choice(item, parent, first === 'memory' ? memoryFirst : prefetchableFirst);
-      this.demand.choices.push(choice);
-      const decided = this.decisions.size > 0 ? this.decisions.get(choice.key) : undefined;
-      if (decided !== undefined || !this.drop) open[decided ?? first].push(item);
-    }
+    if (second === undefined || !isPossible(size, fixed, second, bridge)) return shelves[first];
+    if (!isPossible(size, fixed, first, bridge)) return shelves[second];
+    const decided = this.#decisions.size > 0 ? this.#decisions.get(choiceKey(fn, subject)) : undefined;
+    return decided === undefined && this.#drop ? new Shelf() : shelves[decided ?? first];
   }
 
-  private bridge(
-    fn: MachineFunction,
-    bridge: Bridge,
-    order: number,
-    parent: MachineFunction | null,
-    above: Open | null,
-  ): void {
-    const open: Open = { io: [], memory: [], prefetchable: [] };
-    for (const child of sortedBySlot(bridge.functions)) this.fn(child, fn, open);
+  #note(item: Item, homes: readonly WindowKind[], above: Above | null): void {
+    const [first, second] = homes;
+    if (this.#joined || !above || first === undefined || second === undefined) return;
+    const { size, fixed } = item;
+    if (!isPossible(size, fixed, first, above.bridge) || !isPossible(size, fixed, second, above.bridge)) return;
+    this.choices.push(new Choice(item, above.fn, [first, second]));
+  }
+
+  #bridge(fn: MachineFunction, bridge: Bridge, above: Above | null): void {
+    const shelves = { io: new Shelf(), memory: new Shelf(), prefetchable: new Shelf() };
+    const here: Above = { fn, bridge, shelves };
+    for (const child of inSlotOrder(bridge.functions)) this.#function(child, here);
+    if (this.space === 'memory' && (bridge.pin.io || bridge.reserve.io > 0n)) this.isMixed = true;
     const kinds: readonly WindowKind[] = this.space === 'io' ? ['io'] : ['memory', 'prefetchable'];
-    for (const kind of kinds) this.window(fn, bridge, kind, open[kind], order, parent, above);
+    const windows = kinds.flatMap((kind) => this.#window(here, kind, above) ?? []);
+    this.windows.set(fn, windows);
   }
 
-  private window(
-    fn: MachineFunction,
-    bridge: Bridge,
-    kind: WindowKind,
-    items: Item[],
-    order: number,
-    parent: MachineFunction | null,
-    above: Open | null,
-  ): void {
+  #window({ fn, bridge, shelves }: Above, kind: WindowKind, above: Above | null): Item | null {
     const reserve = bridge.reserve[kind];
     const pin = bridge.pin[kind];
+    const shelf = shelves[kind];
     if (kind !== 'memory' && bridge[kind] === 0) {
-      if (reserve > 0n) this.demand.homeless.push({ fn, subject: 'reserve', bridge: fn, window: kind });
-      if (pin) this.demand.homeless.push({ fn, subject: kind, bridge: fn, window: kind });
-      return;
+      if (reserve > 0n) this.homeless.push({ fn, subject: 'reserve', bridge: fn, window: kind });
+      if (pin) this.homeless.push({ fn, subject: kind, bridge: fn, window: kind });
+      return null;
     }
-    if (reserve > 0n) items.push(reserveItem(fn, kind, this.host, order, reserve));
-    if (items.length === 0 && !pin) return;
+    const host = this.#host;
+    if (reserve > 0n) {
+      const tracks = this.#tracks[kind === 'io' ? 'io' : 'mem64'];
+      const room = { fn, subject: 'reserve', host, tracks, window: null, fixed: null } as const;
+      shelf.add(newItem({ ...room, size: reserve, align: 1n, ceiling: HIGH }));
+    }
+    const { items } = shelf;
+    if (items.length === 0 && !pin) return null;
     const granule = granules[kind];
     // A 32-bit prefetchable BAR needs its whole window below 4 GiB, whatever the bridge could decode.
     const low = kind === 'prefetchable' && items.some((item) => item.window === null && item.ceiling === LOW);
     const ceiling = low ? LOW : ceilingOf(bridge, kind);
-    const item: Item = {
-      fn,
-      subject: kind,
-      host: this.host,
-      order,
-      tracks: tracksOf(kind === 'io' ? 'io' : kind === 'memory' ? 'mem32' : 'mem64'),
-      window: { kind, granule, ceiling, pin, items },
-      size: 0n,
-      align: granule,
-      ceiling,
-      fixed: pin ? { base: pin.base, limit: pin.limit } : hullOf(items, granule),
-      at: pin ? pin.base : -1n,
-      offset: 0n,
-    };
-    this.add(item, parent, above, windowHomes(kind, ceiling, parent));
+    const tracks = this.#tracks[kind === 'io' ? 'io' : kind === 'memory' ? 'mem32' : 'mem64'];
+    const fixed = pin ? { base: pin.base, limit: pin.limit } : hullOf(items, granule);
+    const window = { kind, granule, ceiling, pin, items };
+    const item = newItem({ fn, subject: kind, host, tracks, window, size: 0n, align: granule, ceiling, fixed });
+    const homes = above ? windowHomes(kind, ceiling, above.bridge) : ioOnly;
+    this.#shelf(fn, kind, 0n, fixed, homes, above)?.add(item);
+    this.#note(item, homes, above);
+    return item;
   }
 }
 
-/** False where the address or the size of `item` alone rules a window of the bridge out. */
-function isPossible(item: Item, home: WindowKind, bridge: Bridge): boolean {
-  const { fixed } = item;
-  if (home === 'memory' && item.size > FOUR_GIB) return false;
+/** Never written to. */
+const none: never[] = [];
+
+type Fresh = Omit<Item, 'count' | 'places' | 'runs' | 'left'>;
+
+const newItem = ({ fn, subject, host, tracks, window, size, align, ceiling, fixed }: Fresh): Item => {
+  return {
+    fn,
+    subject,
+    host,
+    tracks,
+    window,
+    count: 1,
+    size,
+    align,
+    ceiling,
+    fixed,
+    places: none,
+    runs: none,
+    left: 1,
+  };
+};
+
+/** A number for the shape of a BAR: for each size, a power of two, two. */
+function shapeOf(size: bigint, wide: boolean): number {
+  const number = Number(size);
+  const log = number < FOUR_GIB_NUMBER ? 31 - Math.clz32(number) : 63 - Math.clz32(number / FOUR_GIB_NUMBER);
+  return 2 * log + Number(wide);
+}
+
+const FOUR_GIB_NUMBER = 2 ** 32;
+
+/** False where the address or the size of something alone rules a window of the bridge out. */
+function isPossible(size: bigint, fixed: Span | null, home: WindowKind, bridge: Bridge): boolean {
+  if (home === 'memory' && size > FOUR_GIB) return false;
   if (fixed === null) return true;
   const pin = bridge.pin[home];
   if (pin && (fixed.base < pin.base || fixed.limit > pin.limit)) return false;
@@ -297,38 +276,15 @@ function hullOf(items: readonly Item[], granule: bigint): Span | null {
   return base === null ? null : { base: base & -granule, limit: ((limit + granule) & -granule) - 1n };
 }
 
-function tracksOf(type: BarType): readonly BarType[] {
-  return type === 'mem64' ? wideTracks : narrowTracks[type];
-}
-
 function ceilingOf(bridge: Bridge, kind: WindowKind): bigint {
   if (kind === 'io') return bridge.io === 16 ? 0xffffn : LOW;
   return kind === 'prefetchable' && bridge.prefetchable === 64 ? HIGH : LOW;
 }
 
-/** The windows of the parent that a child's window may lie in, the expected one first. */
-function windowHomes(kind: WindowKind, ceiling: bigint, parent: MachineFunction | null): readonly WindowKind[] {
+/** The windows of the bridge above that a window may lie in, the expected one first. */
+function windowHomes(kind: WindowKind, ceiling: bigint, { prefetchable }: Bridge): readonly WindowKind[] {
   if (kind !== 'prefetchable') return kind === 'io' ? ioOnly : memoryOnly;
-  const above = parent?.bridge?.prefetchable;
-  if (above === undefined || above === 0) return memoryOnly;
+  if (prefetchable === 0) return memoryOnly;
   // A window that has to stay below 4 GiB would drag a 64-bit parent's down with it.
-  return above === 64 && ceiling === LOW ? memoryFirst : prefetchableFirst;
-}
-
-function reserveItem(fn: MachineFunction, kind: WindowKind, host: number, order: number, size: bigint): Item {
-  const tracks = tracksOf(kind === 'io' ? 'io' : 'mem64');
-  return {
-    fn,
-    subject: 'reserve',
-    host,
-    order,
-    tracks,
-    window: null,
-    size,
-    align: 1n,
-    ceiling: HIGH,
-    fixed: null,
-    at: -1n,
-    offset: 0n,
-  };
+  return prefetchable === 64 && ceiling === LOW ? memoryFirst : prefetchableFirst;
 }

@@ -1,4 +1,4 @@
-import type { Span } from './demand.js';
+import type { Span } from './item.js';
 
 /** A free range in a {@link FreeList}; empty where `low` is above `high`. Gaps are only ever split, so a held one stays valid. */
 export interface Gap {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Budget } from './budget.js';
-import type { Span } from './demand.js';
+import type { Span } from './item.js';
 import type { Part } from './order.js';
 import { findOrder } from './order.js';
 

@@ -1,6 +1,6 @@
 import { ascending } from '../address/align.js';
 import type { Budget } from './budget.js';
-import type { Span } from './demand.js';
+import type { Span } from './item.js';
 
 /**
  * Something that takes a range on a line (addresses, or bus numbers) in one piece: a BAR, a bridge window with all that is

@@ -1,7 +1,7 @@
 import { alignUp, ascending, maxOf, minOf } from '../address/align.js';
-import type { Item, Span, WindowDemand } from './demand.js';
-import type { Fit, Gap } from './free-list.js';
 import { FreeList } from './free-list.js';
+import type { Gap } from './free-list.js';
+import type { Item, Span, WindowDemand } from './item.js';
 import type { Segment } from './segments.js';
 
 /*
@@ -15,14 +15,15 @@ const ENDLESS = 1n << 80n;
 /** Largest alignment first, then largest size; the sort is stable, so that bus order breaks ties. */
 const bySize = (a: Item, b: Item): number =>
   a.align === b.align ? (a.size === b.size ? 0 : a.size < b.size ? 1 : -1) : a.align < b.align ? 1 : -1;
+/** What every item starts with; never written to. */
+const none: never[] = [];
 const byBase = (a: Item, b: Item): number => ascending(a.fixed?.base ?? 0n, b.fixed?.base ?? 0n);
 
 /** Where a window grows that has to: its pins have room on both sides. */
 type Side = 'above' | 'below';
 
-/** Puts every item into the segments. True: each has its `at`. */
+/** Puts every item into the segments. True: each has its places. */
 export function pack(items: readonly Item[], segments: readonly Segment[]): boolean {
-  for (const item of items) measure(item);
   const fixed = items.filter((item) => item.fixed);
   // Windows grow in ascending order. Where they stand close, what lies below one is of no use to the next ones.
   return (
@@ -31,6 +32,7 @@ export function pack(items: readonly Item[], segments: readonly Segment[]): bool
 }
 
 function packAround(items: readonly Item[], fixed: readonly Item[], segments: readonly Segment[], side: Side): boolean {
+  for (const item of items) measure(item);
   const taken = settleRoot(fixed, segments, side);
   if (!taken) return false;
   const free = new FreeList(unionOf(segments), taken);
@@ -53,8 +55,11 @@ export function unionOf(segments: readonly Segment[]): Span[] {
   return spans;
 }
 
-/** Sizes of windows without pins, and in `offset` where their contents lie in them. */
+/** Starts anew: sizes of windows without pins, and in `runs` where their contents lie in them. */
 function measure(item: Item): void {
+  item.left = item.count;
+  item.places = none;
+  item.runs = none;
   const window = item.window;
   if (!window) return;
   let ceiling = window.ceiling;
@@ -70,44 +75,59 @@ function measure(item: Item): void {
 function layOut(item: Item, window: WindowDemand): void {
   const items = window.items.toSorted(bySize);
   item.align = items[0] && items[0].align > window.granule ? items[0].align : window.granule;
-  const free = new FreeList([{ base: 0n, limit: ENDLESS }]);
   let end = 0n;
-  fill(
-    items,
-    (child, from) => {
-      const fit = free.lowest(from, 0n, ENDLESS, child.size, child.align, 0n);
-      if (!fit) return null;
-      free.take(fit.gap, fit.at, child.size);
-      child.offset = fit.at;
-      if (fit.at + child.size > end) end = fit.at + child.size;
-      return fit.gap;
-    },
-    free.head,
-  );
+  fill(items, new FreeList([{ base: 0n, limit: ENDLESS }]), 0n, ENDLESS, (child, offset, count) => {
+    const run = { offset, count };
+    if (child.runs.length === 0) child.runs = [run];
+    else child.runs.push(run);
+    end = maxOf(end, offset + child.size * BigInt(count));
+  });
   item.size = alignUp(end, window.granule);
 }
 
 /**
- * Calls `put` for each item with the gap to look from: no gap before the one that the last of the same shape took fits.
- * The items for which it found no gap.
+ * Takes room for all that is left of the items, at the lowest addresses between `low` and `high`; what finds none stays left.
+ * `put` is told of each run.
  */
-function fill(items: readonly Item[], put: (item: Item, from: Gap | null) => Gap | null, head: Gap | null): Item[] {
-  const left: Item[] = [];
+function fill(
+  items: readonly Item[],
+  free: FreeList,
+  low: bigint,
+  high: bigint,
+  put: (item: Item, at: bigint, count: number) => void,
+): void {
   let last: Item | undefined;
-  let from = head;
+  // No gap before the one that the last of the same shape took fits.
+  let from = free.head;
   for (const item of items) {
-    if (last?.size !== item.size || last.align !== item.align || last.ceiling !== item.ceiling) from = head;
+    const { size, align, ceiling } = item;
+    if (last?.size !== size || last.align !== align || last.ceiling !== ceiling) from = free.head;
     last = item;
-    if (from) from = put(item, from);
-    if (!from) left.push(item);
+    const top = minOf(high, ceiling);
+    while (item.left > 0) {
+      const fit = free.lowest(from, low, top, size, align, 0n);
+      from = fit?.gap ?? null;
+      if (!fit) break;
+      const { gap, at } = fit;
+      const count = item.left === 1 ? 1 : Math.min(item.left, Number((minOf(gap.high, top) + 1n - at) / size));
+      free.take(gap, at, count === 1 ? size : size * BigInt(count));
+      item.left -= count;
+      put(item, at, count);
+    }
   }
-  return left;
 }
 
-/** Gives a window without pins, or anything else, its address; contents move along. */
-function moveTo(item: Item, at: bigint): void {
-  item.at = at;
-  if (item.window) for (const child of item.window.items) moveTo(child, at + child.offset);
+/** Gives some of an item their addresses; what is in a window without pins moves along. */
+function moveTo(item: Item, at: bigint, count: number): void {
+  if (item.window) {
+    item.places = [at];
+    for (const child of item.window.items) for (const run of child.runs) moveTo(child, at + run.offset, run.count);
+  } else if (item.count === 1) {
+    item.places = [at];
+  } else {
+    if (item.places.length === 0) item.places = [];
+    for (let i = 0; i < count; i++, at += item.size) item.places.push(at);
+  }
 }
 
 /** Puts what is pinned on root buses, and windows around pins with all that they hold. The CPU addresses taken, or null. */
@@ -154,6 +174,8 @@ function homeOf(item: Item, span: Span, segments: readonly Segment[]): Segment |
 function settle(item: Item, low: bigint, high: bigint, side: Side): Span | null {
   const { fixed, window } = item;
   if (!fixed || fixed.base < low || fixed.limit > high) return null;
+  item.left = 0;
+  item.places = [fixed.base];
   if (!window) return (fixed.base & (item.align - 1n)) === 0n && fixed.limit <= item.ceiling ? fixed : null;
   const { granule, pin } = window;
   if (pin && ((pin.base | (pin.limit + 1n)) & (granule - 1n)) !== 0n) return null;
@@ -169,7 +191,7 @@ function settle(item: Item, low: bigint, high: bigint, side: Side): Span | null 
   const hull = first && last && { base: first.base & -granule, limit: alignUp(last.limit + 1n, granule) - 1n };
   const span = pin ? fillPinned(window, room, free) : hull ? fillAround(hull, window, room, free, side) : null;
   if (!span) return null;
-  item.at = span.base;
+  item.places = [span.base];
   item.size = span.limit - span.base + 1n;
   return span;
 }
@@ -189,16 +211,12 @@ function settleInside(window: WindowDemand, room: Span, side: Side): Span[] | nu
 }
 
 const freeItems = (window: WindowDemand): Item[] => window.items.filter((item) => !item.fixed).sort(bySize);
+const isComplete = (items: readonly Item[]): boolean => items.every((item) => item.left === 0);
 
 function fillPinned(window: WindowDemand, room: Span, free: FreeList): Span | null {
-  const put = (item: Item, from: Gap | null): Gap | null => {
-    const fit = free.lowest(from, room.base, minOf(room.limit, item.ceiling), item.size, item.align, 0n);
-    if (!fit) return null;
-    free.take(fit.gap, fit.at, item.size);
-    moveTo(item, fit.at);
-    return fit.gap;
-  };
-  return fill(freeItems(window), put, free.head).length === 0 ? room : null;
+  const items = freeItems(window);
+  fill(items, free, room.base, room.limit, moveTo);
+  return isComplete(items) ? room : null;
 }
 
 /**
@@ -207,24 +225,29 @@ function fillPinned(window: WindowDemand, room: Span, free: FreeList): Span | nu
  */
 function fillAround(hull: Span, window: WindowDemand, room: Span, free: FreeList, side: Side): Span | null {
   let { base, limit } = hull;
-  const put = (item: Item, fit: Fit | null): Gap | null => {
-    if (!fit) return null;
-    free.take(fit.gap, fit.at, item.size);
-    moveTo(item, fit.at);
-    base = minOf(base, fit.at);
-    limit = maxOf(limit, fit.at + item.size - 1n);
-    return fit.gap;
+  const put = (item: Item, at: bigint, count: number) => {
+    moveTo(item, at, count);
+    base = minOf(base, at);
+    limit = maxOf(limit, at + item.size * BigInt(count) - 1n);
   };
-  const inside = (item: Item, from: Gap | null, low: bigint, high: bigint) =>
-    put(item, free.lowest(from, low, minOf(high, item.ceiling), item.size, item.align, 0n));
-  const below = (item: Item) => {
-    return put(item, free.highest(room.base, minOf(hull.base - 1n, item.ceiling), item.size, item.align));
+  const items = freeItems(window);
+  const above = () => {
+    fill(items, free, hull.limit + 1n, room.limit, put);
   };
-  const left = fill(freeItems(window), (item, from) => inside(item, from, hull.base, hull.limit), free.head);
-  const lefter = side === 'above' ? left : left.filter((item) => !below(item));
-  const leftest = fill(lefter, (item, from) => inside(item, from, hull.limit + 1n, room.limit), free.head);
-  if (!(side === 'above' ? leftest.every(below) : leftest.length === 0)) return null;
-  return { base: base & -window.granule, limit: alignUp(limit + 1n, window.granule) - 1n };
+  const below = () => {
+    for (const item of items) {
+      while (item.left > 0) {
+        const fit = free.highest(room.base, minOf(hull.base - 1n, item.ceiling), item.size, item.align);
+        if (!fit) break;
+        free.take(fit.gap, fit.at, item.size);
+        item.left--;
+        put(item, fit.at, 1);
+      }
+    }
+  };
+  fill(items, free, hull.base, hull.limit, put);
+  for (const grow of side === 'above' ? [above, below] : [below, above]) grow();
+  return isComplete(items) ? { base: base & -window.granule, limit: alignUp(limit + 1n, window.granule) - 1n } : null;
 }
 
 /** Puts items without pins on root buses, each at the lowest address of the first type of window that has room. */
@@ -233,7 +256,7 @@ function packRoot(items: readonly Item[], segments: readonly Segment[], free: Fr
   let last: Item | undefined;
   for (const item of items) {
     if (last?.size !== item.size || last.align !== item.align || last.ceiling !== item.ceiling) from.clear();
-    if (!putOnRoot(item, segments, free, from)) return false;
+    while (item.left > 0) if (!putOnRoot(item, segments, free, from)) return false;
     last = item;
   }
   return true;
@@ -250,7 +273,8 @@ function putOnRoot(item: Item, segments: readonly Segment[], free: FreeList, fro
       from.set(segment, fit ? fit.gap : null);
       if (!fit) continue;
       free.take(fit.gap, fit.at, item.size);
-      moveTo(item, fit.at - shift);
+      item.left--;
+      moveTo(item, fit.at - shift, 1);
       return true;
     }
   }

@@ -57,8 +57,8 @@ function solve(machine: Machine, budget: Budget): Plan | Field {
   if (!buses) return 'buses';
   const memory = solveSpace(machine, 'memory', budget);
   if (!memory) return 'memory';
-  const io = solveSpace(machine, 'io', budget);
-  return io ? assemble(machine, buses, [...io, ...memory]) : 'io';
+  const io = memory.some(({ isMixed }) => isMixed) ? solveSpace(machine, 'io', budget) : [];
+  return io ? assemble(machine, buses, { io, memory }) : 'io';
 }
 
 function undecided(steps: number, stopped: boolean): Undecided {

@@ -1,6 +1,6 @@
 import { alignUp, minOf } from '../address/align.js';
 import type { Budget } from './budget.js';
-import type { Item, Span, WindowDemand } from './demand.js';
+import type { Item, Span, WindowDemand } from './item.js';
 import type { Order, Part } from './order.js';
 import type { BarType } from '../machine/model.js';
 import { findOrder } from './order.js';
@@ -91,7 +91,7 @@ class PlainPart implements Part {
   }
 
   commit(cursor: bigint): void {
-    this.item.at = this.#at(cursor);
+    this.item.places = [this.#at(cursor)];
   }
 
   #at(cursor: bigint): bigint {
@@ -147,12 +147,13 @@ class WindowPart implements Part {
     if (!order) return;
     commit(order, start);
     if (pin) {
-      this.item.at = pin.base;
+      this.item.places = [pin.base];
       this.item.size = pin.limit - pin.base + 1n;
       return;
     }
-    const base = this.window.items.reduce((low, child) => minOf(low, child.at), start + order.end) & -granule;
-    this.item.at = base;
+    const lowest = (low: bigint, child: Item) => minOf(low, child.places[0] ?? low);
+    const base = this.window.items.reduce(lowest, start + order.end) & -granule;
+    this.item.places = [base];
     this.item.size = alignUp(start + order.end, granule) - base;
   }
 

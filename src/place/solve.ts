@@ -1,7 +1,8 @@
 import type { Machine } from '../machine/model.js';
 import type { Budget } from './budget.js';
-import type { Choice, Decisions, Item, WindowKind } from './demand.js';
+import type { Demand, DemandOptions } from './demand.js';
 import { demandOf } from './demand.js';
+import type { Choice, Decisions, WindowKind } from './item.js';
 import { pack } from './packing.js';
 import { quickXplain } from './quick-xplain.js';
 import { search } from './search.js';
@@ -17,18 +18,18 @@ const FIRST_SHARE = 1000;
 const MORE = 8;
 
 /**
- * Addresses for all that lies in one kind of address space: the placed items of the root buses, or null where no plan
- * exists. Host bridges whose windows share no CPU address are solved one by one.
+ * Addresses for all that lies in one kind of address space: demands whose items have their places, each of some of the host
+ * bridges; or null where no plan exists. Host bridges whose windows share no CPU address are solved one by one.
  * @throws OutOfBudget
  */
-export function solveSpace(machine: Machine, space: Space, budget: Budget): Item[] | null {
+export function solveSpace(machine: Machine, space: Space, budget: Budget): Demand[] | null {
   const segments = segmentsOf(machine, space);
-  const placed: Item[] = [];
+  const placed: Demand[] = [];
   for (const hosts of groupsOf(machine, segments)) {
     const own = segments.filter((segment) => hosts.has(segment.host));
-    const items = new Solver(machine, space, hosts, own, budget).run();
-    if (!items) return null;
-    placed.push(...items);
+    const found = new Solver(machine, space, hosts, own, budget).run();
+    if (!found) return null;
+    placed.push(found);
   }
   return placed;
 }
@@ -52,9 +53,9 @@ function groupsOf(machine: Machine, segments: readonly Segment[]): Set<number>[]
   return [...new Set(groups)];
 }
 
-/** A layout with all choices taken: some as decided, the rest as expected. */
+/** A demand that was placed: some choices as decided, the rest as expected. */
 interface Decided {
-  readonly items: Item[];
+  readonly demand: Demand;
   readonly decisions: Decisions;
 }
 
@@ -74,19 +75,19 @@ class Solver {
     private readonly budget: Budget,
   ) {}
 
-  run(): Item[] | null {
-    const expected = this.#demand(new Map());
-    if (expected.homeless.length > 0) return null;
-    if (pack(expected.items, this.segments)) return expected.items;
-    return this.#exceptions(expected.choices) ?? this.#exact();
+  run(): Demand | null {
+    const joined = this.#demand({ joined: true });
+    if (joined.homeless.length > 0) return null;
+    if (pack(joined.items, this.segments)) return joined;
+    return this.#exceptions(this.#demand({}).choices) ?? this.#exact();
   }
 
-  #demand(decisions: Decisions, undecided: 'expect' | 'drop' = 'expect') {
-    return demandOf(this.machine, this.space, this.hosts, decisions, undecided);
+  #demand(options: DemandOptions): Demand {
+    return demandOf(this.machine, this.space, this.hosts, options);
   }
 
   /** The fast path again, with a few choices taken otherwise than expected. */
-  #exceptions(choices: readonly Choice[]): Item[] | null {
+  #exceptions(choices: readonly Choice[]): Demand | null {
     const second = (choice: Choice) => [choice.key, choice.options[1]] as const;
     const low = choices.filter(({ item }) => item.fixed && item.fixed.limit < 1n << 32n);
     const tries: Decisions[] = [];
@@ -100,14 +101,14 @@ class Solver {
     }
     for (const decisions of tries) {
       this.budget.spend();
-      const { items } = this.#demand(decisions);
-      if (pack(items, this.segments)) return items;
+      const demand = this.#demand({ decisions, joined: true });
+      if (pack(demand.items, this.segments)) return demand;
     }
     return null;
   }
 
   /** The exact search, in rounds: what is decided quickly is decided first. */
-  #exact(): Item[] | null {
+  #exact(): Demand | null {
     for (let share = FIRST_SHARE; ; share *= MORE) {
       const round: Round = { share, complete: true };
       const found = this.#decide(new Map(), round);
@@ -117,19 +118,16 @@ class Solver {
   }
 
   /** The same with 64-bit resources of root buses above 4 GiB, where that can be. */
-  #narrowed(found: Decided, share: number): Item[] {
-    const { items } = this.#demand(found.decisions);
-    if (items.every((item) => item.tracks.length === 1)) return found.items;
-    const narrow = items.map((item) => ({ ...item, tracks: item.tracks.slice(0, 1) }));
-    return this.#placed(narrow, share) ?? found.items;
+  #narrowed({ demand, decisions }: Decided, share: number): Demand {
+    if (demand.items.every((item) => item.tracks.length === 1)) return demand;
+    const narrow = this.#demand({ decisions, narrow: true });
+    return this.#placed(narrow, share) ? narrow : demand;
   }
 
-  /** `items` with addresses; null: impossible; undefined: not known within `share` steps. */
-  #placed(items: Item[], share: number): Item[] | null | undefined {
+  /** Whether `items` have places, which they are given; undefined: not known within `share` steps. */
+  #placed({ items }: Demand, share: number): boolean | undefined {
     this.budget.spend(1 + (items.length >> 3));
-    if (pack(items, this.segments)) return items;
-    const found = this.budget.attempt(share, () => search(items, this.segments, this.budget));
-    return found === undefined ? undefined : found ? items : null;
+    return pack(items, this.segments) || this.budget.attempt(share, () => search(items, this.segments, this.budget));
   }
 
   /**
@@ -138,9 +136,9 @@ class Solver {
    * before it as expected.
    */
   #decide(decisions: Map<string, WindowKind>, round: Round): Decided | null {
-    const expected = this.#demand(decisions);
-    const placed = this.#placed(expected.items, round.share);
-    if (placed) return { items: placed, decisions: new Map(decisions) };
+    const expected = this.#demand({ decisions });
+    const placed = this.#placed(expected, round.share);
+    if (placed) return { demand: expected, decisions: new Map(decisions) };
     const open = expected.choices.filter(({ key }) => !decisions.has(key));
     if (placed === undefined) {
       round.complete = false;
@@ -148,7 +146,7 @@ class Solver {
     }
     const impossible = (some: readonly Choice[]): boolean => {
       const known = new Map([...decisions, ...some.map(({ key, options }) => [key, options[0]] as const)]);
-      return this.#placed(this.#demand(known, 'drop').items, round.share) === null;
+      return this.#placed(this.#demand({ decisions: known, undecided: 'drop' }), round.share) === false;
     };
     const blamed = quickXplain(open, impossible);
     const tried = new Set<string>();
