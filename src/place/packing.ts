@@ -76,7 +76,7 @@ function layOut(item: Item, window: WindowDemand): void {
   const items = window.items.toSorted(bySize);
   item.align = items[0] && items[0].align > window.granule ? items[0].align : window.granule;
   let end = 0n;
-  fill(items, new FreeList([{ base: 0n, limit: ENDLESS }]), 0n, ENDLESS, (child, offset, count) => {
+  fill(items, new FreeList([{ base: 0n, limit: ENDLESS }]), 0n, null, (child, offset, count) => {
     const run = { offset, count };
     if (child.runs.length === 0) child.runs = [run];
     else child.runs.push(run);
@@ -87,13 +87,13 @@ function layOut(item: Item, window: WindowDemand): void {
 
 /**
  * Takes room for all that is left of the items, at the lowest addresses between `low` and `high`; what finds none stays left.
- * `put` is told of each run.
+ * `high` null: these are no addresses yet, and nothing is too high. `put` is told of each run.
  */
 function fill(
   items: readonly Item[],
   free: FreeList,
   low: bigint,
-  high: bigint,
+  high: bigint | null,
   put: (item: Item, at: bigint, count: number) => void,
 ): void {
   let last: Item | undefined;
@@ -103,7 +103,7 @@ function fill(
     const { size, align, ceiling } = item;
     if (last?.size !== size || last.align !== align || last.ceiling !== ceiling) from = free.head;
     last = item;
-    const top = minOf(high, ceiling);
+    const top = high === null ? ENDLESS : minOf(high, ceiling);
     while (item.left > 0) {
       const fit = free.lowest(from, low, top, size, align, 0n);
       from = fit?.gap ?? null;

@@ -114,3 +114,20 @@ it('places the FPGA of the mailing list once its second BAR has 8 MiB', async ()
 it('has no place for it with 512 MiB', async () => {
   expect(place(await loadMachine(fpga('512MiB'), 'fpga.yaml')).status).toBe('infeasible');
 });
+
+it('has no place for a BAR of 4 GiB behind a bridge whose windows end below 4 GiB', async () => {
+  const machine = `
+pinbar: 1
+machine: { arch: aarch64, board: virt, ram: 1GiB }
+hostBridges:
+  - id: pcie.0
+    functions:
+      - id: rp
+        slot: "1.0"
+        bridge:
+          kind: root-port
+          prefetchable: 0
+          functions: [{ id: gpu, slot: "0.0", bars: [{ index: 0, type: mem64, prefetchable: true, size: 4GiB }] }]
+`;
+  expect(place(await loadMachine(machine, 'low.yaml')).status).toBe('infeasible');
+});
