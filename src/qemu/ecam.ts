@@ -19,7 +19,8 @@ export class EcamAccess implements ConfigAccess {
 
   constructor(
     private readonly memory: PhysicalMemory,
-    private readonly windows: readonly EcamWindow[],
+    /** A function where they may move. */
+    private readonly windows: readonly EcamWindow[] | (() => readonly EcamWindow[]),
   ) {}
 
   get source(): 'qtest' | 'gdbstub' {
@@ -52,9 +53,8 @@ export class EcamAccess implements ConfigAccess {
     if (register < 0 || register + width > 0x1000 || register % width !== 0) {
       throw new RangeError(`${formatBdf(at)}: register ${hex(register)} cannot be accessed ${width} bytes wide`);
     }
-    const window = this.windows.find(
-      (one) => one.segment === at.segment && one.firstBus <= at.bus && at.bus <= one.lastBus,
-    );
+    const windows = typeof this.windows === 'function' ? this.windows() : this.windows;
+    const window = windows.find((one) => one.segment === at.segment && one.firstBus <= at.bus && at.bus <= one.lastBus);
     if (!window) return undefined;
     return window.base + BigInt(((at.bus - window.firstBus) << 20) | (deviceFunction(at) << 12) | register);
   }

@@ -50,12 +50,18 @@ export async function prepareMachine(session: Session, request: RunRequest, repo
     const pinned = await pin(machine.access, machine.hosts, async (topology) => {
       const found = toMachine(topology, machine.base, { name: await namer(session) });
       const file = request.machineFile;
-      return applyPins(file ? applyMachineFile(found, file.machine, file.name) : found, request.pins);
+      const wanted = applyPins(file ? applyMachineFile(found, file.machine, file.name) : found, request.pins);
+      return machine.constrain?.(wanted, report.notice) ?? wanted;
     });
     const deliver = () => machine.deliver(pinned.plan);
 
     report.stage('checking against QEMU');
-    const [, seen, mtree] = await Promise.all([deliver(), queryPci(qmp), qmp.monitor('info mtree')]);
+    const [, seen, mtree] = await Promise.all([
+      deliver(),
+      queryPci(qmp),
+      qmp.monitor('info mtree'),
+      machine.check?.(pinned.plan),
+    ]);
     agree(crossCheck(pinned.plan, seen, mtree));
     await report.planned(pinned.plan, pinned.machine, pinned.topology);
     return {
@@ -64,7 +70,10 @@ export async function prepareMachine(session: Session, request: RunRequest, repo
         await machine.reopen();
         await Promise.all([program(machine.access, pinned.programme), deliver()]);
       },
-      verify: () => verifyProgramme(machine.access, pinned.programme),
+      verify: async () => {
+        await machine.locate?.();
+        return verifyProgramme(machine.access, pinned.programme);
+      },
     };
   } catch (error) {
     const death = await deathOf(session.process, error, 'while pinbar prepared its machine');

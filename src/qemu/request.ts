@@ -15,9 +15,10 @@ import {
 } from './args/command-line.js';
 import { controlOf, type QemuControl } from './args/control.js';
 import { requireDeviceIds } from './args/known-ids.js';
-import { bootOf, machineOf, memoryOf } from './args/machine.js';
+import { machineOf, memoryOf } from './args/machine.js';
 import { mergePins, toPin, type PinRequest } from './args/pins.js';
 import { takeRfc, type MmioWindow } from './args/take-rfc.js';
+import { bootWith } from './machines/boot.js';
 import { machineTypeOf, type MachineType } from './machines/machine-type.js';
 import { defaultActions, type Actions } from './supervise.js';
 
@@ -63,8 +64,13 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
   if (rfc.preEnumerate === false && requests.length > 0) {
     options.notice('pci-pre-enum=off is taken out: BARs are pinned, so pinbar enumerates');
   }
-  boots(rfc.command, control, options.notice);
-  const extra = [...defaultMonitor(rfc.command, control), ...highMmio(rfc.command, rfc.mmioWindow)];
+  const boot = bootWith(rfc.command, machine, control);
+  for (const notice of boot.notices) options.notice(notice);
+  const extra = [
+    ...defaultMonitor(rfc.command, control),
+    ...(machine.board === 'virt' && machine.arch === 'aarch64' ? highMmio(rfc.command, rfc.mmioWindow) : []),
+    ...boot.extra,
+  ];
   return {
     argv: formatQemuArgs(appendArgs(rfc.command, extra)),
     machine,
@@ -124,27 +130,6 @@ function refuse(command: QemuCommandLine, control: QemuControl): void {
         facts: { option },
       });
     }
-  }
-}
-
-/** What the machine starts, and what is to be said of it. */
-function boots(command: QemuCommandLine, control: QemuControl, notice: (text: string) => void): void {
-  const { kernel, firmware } = bootOf(command);
-  if (firmware !== undefined) {
-    notice(
-      'firmware that enumerates PCI itself moves what was programmed here, unless it heeds pci-enum-done in the device tree; stock EDK2 does not',
-    );
-    return;
-  }
-  const loader = command.arguments.some(({ option, value }) => option === 'device' && value?.includes('loader'));
-  if (kernel === undefined && !loader && !control.paused) {
-    throw new Problem(
-      'kernel-missing',
-      'the QEMU command line has neither -kernel nor firmware: the guest has nothing to run',
-      {
-        hint: 'add -kernel Image -initrd initrd -append …',
-      },
-    );
   }
 }
 

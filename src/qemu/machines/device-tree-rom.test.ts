@@ -7,7 +7,7 @@ import { findDeviceTree, readDeviceTree, replaceDeviceTree } from './device-tree
 import type { PhysicalMemory } from '../physical-memory.js';
 import type { Qmp } from '../qmp.js';
 
-const rom = { address: 0x4820_0000n, size: 1 << 20 };
+const rom = { address: 0x4820_0000n, size: 1 << 20, next: 0x4830_0000n };
 
 /** RAM of 2 MiB at 0x48200000, and what was read and written of it. */
 function memoryWith(blob: Uint8Array) {
@@ -47,14 +47,25 @@ describe('where the device tree lies', () => {
     [
       'with a kernel',
       'addr=0000000040000000 size=0x000028 mem=ram name="bootloader"\naddr=0000000040200000 size=0x29d0000 mem=ram name="/boot/vmlinuz"\naddr=0000000048000000 size=0x27a1c3 mem=ram name="initrd"\naddr=0000000048200000 size=0x100000 mem=ram name="dtb"\n',
-      0x4820_0000n,
+      { address: 0x4820_0000n, size: 1 << 20, next: undefined },
     ],
-    ['without', 'addr=0000000040000000 size=0x100000 mem=ram name="dtb"\n', 0x4000_0000n],
-    ['above 4 GiB', 'addr=0000008000000000 size=0x200000 mem=ram name="fdt"\n', 0x80_0000_0000n],
-  ])('%s', async (_, text, address) => {
-    const found = await findDeviceTree(roms({ 'human-readable-text': text }));
-    expect(found.address).toBe(address);
-    expect(found.size).toBeGreaterThanOrEqual(1 << 20);
+    [
+      'without',
+      'addr=0000000040000000 size=0x100000 mem=ram name="dtb"\n',
+      { address: 0x4000_0000n, size: 1 << 20, next: undefined },
+    ],
+    [
+      'above 4 GiB',
+      'addr=0000008000000000 size=0x200000 mem=ram name="fdt"\n',
+      { address: 0x80_0000_0000n, size: 2 << 20, next: undefined },
+    ],
+    [
+      'on riscv64, without slack and below a loaded file',
+      'addr=0000000080000000 size=0x042868 mem=ram name="fw_dynamic.bin"\naddr=000000009fe00000 size=0x0013e9 mem=ram name="fdt"\naddr=00000000a0000000 size=0x10 mem=ram name="late"\naddr=000000009ff00000 size=0x10 mem=ram name="next"\n/rom@etc/acpi/tables size=0x200000 name="etc/acpi/tables"\n',
+      { address: 0x9fe0_0000n, size: 0x13e9, next: 0x9ff0_0000n },
+    ],
+  ])('%s', async (_, text, rom) => {
+    expect(await findDeviceTree(roms({ 'human-readable-text': text }))).toEqual(rom);
   });
 
   it.each([
@@ -88,10 +99,26 @@ describe('reading and replacing it', () => {
     expect(bytes.subarray(1 << 20).every((byte) => byte === 0xa5)).toBe(true);
   });
 
-  it('refuses a tree that is larger than its place, and writes nothing', async () => {
+  it('lets a tree without slack grow into the RAM behind it, and reads it again', async () => {
+    const packed = { ...tree, totalSize: 0 };
+    const small = writeDeviceTree(packed);
+    const { memory } = memoryWith(small);
+    const packedRom = { ...rom, size: small.length };
+    const edited = setProperty(packed, '/chosen', 'linux,pci-probe-only', Uint8Array.of(0, 0, 0, 1));
+    await replaceDeviceTree(memory, packedRom, edited);
+    const again = await readDeviceTree(memory, packedRom);
+    expect(again.root).toEqual(edited.root);
+    expect(again.totalSize).toBeGreaterThan(small.length);
+  });
+
+  it.each([
+    ['the next ROM', rom, 2 << 20],
+    // RAM ends 2 MiB behind it.
+    ['the end of RAM', { ...rom, address: 0xbfe0_0000n, next: undefined }, 3 << 20],
+  ])('refuses a tree that would reach past %s, and writes nothing', async (_, place, size) => {
     const { memory, log } = memoryWith(blob);
-    const large = setProperty(tree, '/chosen', 'bootargs', new Uint8Array(2 << 20));
-    await expect(replaceDeviceTree(memory, rom, large)).rejects.toMatchObject({ code: 'devicetree-size' });
+    const large = setProperty(tree, '/chosen', 'bootargs', new Uint8Array(size));
+    await expect(replaceDeviceTree(memory, place, large)).rejects.toMatchObject({ code: 'devicetree-size', exit: 3 });
     expect(log).toEqual([]);
   });
 

@@ -1,28 +1,58 @@
-import type { Arch } from '../../machine/model.js';
+import { arches, type Arch } from '../../machine/model.js';
 import { Problem } from '../../problem/problem.js';
 import type { QemuCommandLine } from '../args/command-line.js';
 import { machineOf } from '../args/machine.js';
 
 /** A board that pinbar can pin on, as the QEMU command line names it. */
 export interface MachineType {
-  /** By the program's name; where that tells nothing, the first architecture that has the board. */
+  /** By the program's name; where that tells nothing, the first architecture that has the board. QEMU's word counts later. */
   readonly arch: Arch;
   /** What the machine type is a version of: each has a module beside this one. */
   readonly board: BoardName;
-  /** The machine type as it was given: `virt-7.2`. */
+  /** The machine type as it was given, `virt-7.2`, or QEMU's default. */
   readonly type: string;
 }
 
-export type BoardName = 'virt';
+export type BoardName = 'virt' | 'q35';
 
 interface Known {
   readonly board: BoardName;
   readonly arches: readonly Arch[];
-  /** Names of the machine type, versions included. */
+  /** Names of the machine type, those of versions and of distributions included. */
   readonly names: RegExp;
 }
 
-const known: readonly Known[] = [{ board: 'virt', arches: ['aarch64'], names: /^virt(?:-\d+\.\d+)?$/ }];
+const known: readonly Known[] = [
+  { board: 'virt', arches: ['aarch64', 'riscv64'], names: /^virt(?:-[\d.]+)?$/ },
+  { board: 'q35', arches: ['x86_64'], names: /^(?:pc-)?q35(?:-.+)?$/ },
+];
+
+/** Why pinbar cannot pin on a machine, and what to use. */
+const unsupported: readonly { readonly names: RegExp; readonly why: string; readonly hint: string }[] = [
+  {
+    names: /^(?:pc|pc-i440fx-.*)$/,
+    why: 'the i440fx has no PCI Express: no config space past 256 bytes, and no root ports',
+    hint: 'use -machine q35',
+  },
+  {
+    names: /^isapc$/,
+    why: 'it has ISA and no PCI: there are no BARs',
+    hint: 'use -machine q35',
+  },
+  {
+    names: /^microvm$/,
+    why: 'its devices are virtio-mmio, and where pcie=on gives it a PCI bus, QEMU describes fixed windows to the guest, which assigns BARs itself',
+    hint: 'use -machine q35, with which -bios qboot.rom boots as fast',
+  },
+  {
+    names: /^sbsa-ref$/,
+    why: 'it boots through firmware of its own (TF-A and EDK2), which enumerates PCI, and it hands out no device tree in which a guest could be told to keep a plan',
+    hint: 'use -machine virt',
+  },
+  { names: /^none$/, why: 'it is empty: it has no PCI bus', hint: 'use a board with PCI Express' },
+];
+
+const defaultTypes: Partial<Readonly<Record<Arch, string>>> = { x86_64: 'pc' };
 
 /**
  * The board of a QEMU command line.
@@ -30,35 +60,37 @@ const known: readonly Known[] = [{ board: 'virt', arches: ['aarch64'], names: /^
  */
 export function machineTypeOf(command: QemuCommandLine): MachineType {
   const program = /qemu-system-([a-z0-9_]+)[^/]*$/.exec(command.program)?.[1];
-  const { type } = machineOf(command);
-  if (program !== undefined && !known.some(({ arches }) => arches.some((arch) => arch === program))) {
-    throw new Problem('machine-unsupported', `${command.program}: pinbar run works with qemu-system-aarch64 so far`, {
-      hint: 'pinbar plan solves machine files of every architecture',
-    });
+  const arch = arches.find((one) => one === program);
+  if (program !== undefined && arch === undefined) {
+    throw new Problem(
+      'machine-unsupported',
+      `${command.program}: pinbar run works with ${arches.map((one) => `qemu-system-${one}`).join(', ')}`,
+      { hint: 'pinbar plan solves machine files of boards that pinbar does not know, with board: none' },
+    );
   }
+  const type = machineOf(command).type ?? (arch && defaultTypes[arch]);
+  const boards = known.filter((one) => arch === undefined || one.arches.includes(arch));
+  const names = boards.map(({ board }) => board).join(' or ');
   if (type === undefined) {
     throw new Problem(
       'machine-missing',
-      'the QEMU command line names no machine, and qemu-system-aarch64 has no default',
+      `the QEMU command line names no machine, and ${command.program} has no default`,
       {
-        hint: 'add -machine virt',
+        hint: `add -machine ${boards[0]?.board ?? 'virt'}`,
       },
     );
   }
-  const found = known.find(
-    ({ arches, names }) => names.test(type) && (program === undefined || arches.some((arch) => arch === program)),
-  );
-  if (!found) {
+  const found = boards.find((one) => one.names.test(type));
+  const first = found?.arches[0];
+  if (!found || !first) {
+    const named = unsupported.find((one) => one.names.test(type));
+    const shown =
+      machineOf(command).type === undefined ? `no -machine is given, which means ${type}` : `-machine ${type}`;
     throw new Problem(
       'machine-unsupported',
-      `-machine ${type}: pinbar run works with the board virt, which has PCI Express and describes itself in a device tree`,
-      {
-        hint: 'use -machine virt',
-        facts: { type },
-      },
+      `${shown}: pinbar cannot pin on it${named ? `, because ${named.why}` : `; pinbar run works with the board ${names}, which has PCI Express`}`,
+      { hint: named?.hint ?? `use -machine ${names}`, facts: { type } },
     );
   }
-  const arch = found.arches.find((one) => one === program) ?? found.arches[0];
-  if (arch === undefined) throw new Error(`the board ${found.board} has no architecture`);
-  return { arch, board: found.board, type };
+  return { arch: arch ?? first, board: found.board, type };
 }

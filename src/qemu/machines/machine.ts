@@ -1,5 +1,6 @@
 import type { MachineBase } from '../../enumerate/to-machine.js';
 import type { HostToScan } from '../../enumerate/topology.js';
+import type { Machine } from '../../machine/model.js';
 import type { ConfigAccess } from '../../pci/config-access.js';
 import type { Plan } from '../../place/plan.js';
 import type { PhysicalMemory } from '../physical-memory.js';
@@ -27,10 +28,16 @@ export interface PinnableMachine {
   readonly base: MachineBase;
   /** What the user is to know of this machine. */
   readonly notices: readonly string[];
+  /** What firmware will do to the machine whatever is programmed, as pins. Throws Problem where something else is wanted. */
+  constrain?(machine: Machine, notice: (text: string) => void): Machine;
   /** After a reset, before config space is used: what opening the machine had set up, and the reset has undone. */
   reopen(): Promise<void>;
   /** Once the plan is programmed: what makes firmware and guest keep it. Done again after every reset. */
   deliver(plan: Plan): Promise<void>;
+  /** Of a machine that has run, before its registers are read: finds config space where the guest has put it. */
+  locate?(): Promise<void>;
+  /** Once all is programmed: whether what QEMU will tell the guest holds the plan. Throws Problem where it does not. */
+  check?(plan: Plan): Promise<void>;
 }
 
 /** Makes ready for enumeration. Throws Problem, exit 1 or 3. */

@@ -97,7 +97,7 @@ function usable(windows: readonly PciWindow[], { lowPorts }: VirtOptions): PciWi
 }
 
 /** The host bridge's windows, the 64-bit one cut down to what was asked for. */
-function windowsOf(bridge: PciHostBridge, { mmioWindow, qemu }: VirtOptions): readonly PciWindow[] {
+function windowsOf(bridge: PciHostBridge, { arch, mmioWindow, qemu }: VirtOptions): readonly PciWindow[] {
   if (!mmioWindow) return bridge.windows;
   const asked = AddressRange.sized(mmioWindow.base, mmioWindow.size);
   const high = bridge.windows.filter(({ type }) => type === 'mem64');
@@ -110,7 +110,10 @@ function windowsOf(bridge: PciHostBridge, { mmioWindow, qemu }: VirtOptions): re
       `pcie-mmio-window=${hex(mmioWindow.base)}:${hex(mmioWindow.size)} asks for ${asked.toString()}, and this machine has ${has} (QEMU ${qemu})`,
       {
         exit: Exit.outside,
-        hint: 'QEMU 10.0 and later move the window with -machine highmem-mmio-size=SIZE: a power of two, and the window starts at the first multiple of it above RAM; the CPU’s physical address bits limit it',
+        hint:
+          arch === 'aarch64'
+            ? 'QEMU 10.0 and later move the window with -machine highmem-mmio-size=SIZE: a power of two, and the window starts at the first multiple of it above RAM; the CPU’s physical address bits limit it'
+            : 'on riscv64 the window is 16 GiB at the first multiple of 16 GiB above RAM: only the amount of RAM moves it',
         facts: { asked: asked.toString(), has },
       },
     );
