@@ -61,10 +61,12 @@ async function measureVersion(version: QemuVersion, initrd: string, pinbar: stri
     ...['-device', 'virtio-rng-pci,id=rng0'],
     ...['-kernel', kernelImage(), '-initrd', initrd, '-append', fastKernelArguments],
   ];
+  const pin = ['--pin', 'dev0=bar2@0x8b40000000'];
   const runs: CliRun[] = [];
   const times = await alternate(ROUNDS, {
     without: () => run(qemu),
-    with: async () => runs.push(await runPinbar(pinbar, qemu, ['--pin', 'dev0=bar2@0x8b40000000'])),
+    with: async () => runs.push(await runPinbar(pinbar, qemu, pin)),
+    gdb: async () => runPinbar(pinbar, qemu, [...pin, '--transport', 'gdb']),
     made: () => untilMade(qemu),
   });
   const handedOver = runs.map(
@@ -82,7 +84,13 @@ async function measureVersion(version: QemuVersion, initrd: string, pinbar: stri
         rows: [
           row('without pinbar', times.without),
           row('with pinbar', times.with),
+          row('with pinbar, --transport gdb', times.gdb),
           ['added', least(times.with) - least(times.without), median(added)],
+          [
+            'added with --transport gdb',
+            least(times.gdb) - least(times.without),
+            median(times.gdb.map((ms, i) => ms - (times.without[i] ?? NaN))),
+          ],
           [
             'added, % of the boot',
             (least(times.with) / least(times.without) - 1) * 100,

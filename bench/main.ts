@@ -1,13 +1,14 @@
 import { availableParallelism, loadavg } from 'node:os';
 import { measureBoot } from './boot.js';
 import { measurePlace } from './place.js';
-import { measureQtest } from './qtest.js';
 import { renderReport, type Bench, type Report } from './report.js';
 import { measureStartup } from './startup.js';
+import { measureTransport } from './transport.js';
 
 const parts: Readonly<Record<string, (bench: Bench) => Report | Promise<Report>>> = {
   startup: measureStartup,
-  qtest: measureQtest,
+  qtest: measureTransport('qtest'),
+  gdb: measureTransport('gdb'),
   boot: measureBoot,
   place: measurePlace,
 };

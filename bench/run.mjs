@@ -1,4 +1,4 @@
-// Measures pinbar: `node bench/run.mjs [startup] [qtest] [boot] [place] [--json]`; without a name, all of it.
+// Measures pinbar: `node bench/run.mjs [startup] [qtest] [gdb] [boot] [place] [--json]`; without a name, all of it.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

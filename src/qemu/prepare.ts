@@ -9,84 +9,88 @@ import { Exit, Problem } from '../problem/problem.js';
 import { program, verifyProgramme, type Mismatch } from '../program/program.js';
 import { crossCheck } from './crosscheck.js';
 import { openMachine } from './machines/open.js';
+import type { Qmp } from './qmp.js';
 import { queryPci } from './query-pci.js';
-import type { RunRequest } from './request.js';
-import { deathOf, type Session } from './session.js';
+import type { Wanted } from './request.js';
+import type { Connection } from './session.js';
 
-/** What is told while it runs. */
-export interface RunReport {
+/** What is told meanwhile. */
+export interface PrepareReport {
   /** What is being done now, in a few words. */
   readonly stage: (text: string) => void;
   readonly notice: (text: string) => void;
-  readonly stderr: (chunk: Buffer) => void;
   /** Programmed and checked; the guest has not run yet. */
   readonly planned: (plan: Plan, machine: Machine, topology: Topology) => Promise<void>;
 }
 
+export interface RunReport extends PrepareReport {
+  readonly stderr: (chunk: Buffer) => void;
+}
+
 /** A programmed machine, and what it takes to program it again. */
 export interface Ready {
-  readonly session: Session;
   /** After a reset: all of it again, what makes the guest keep it as well. */
   readonly reprogram: () => Promise<void>;
   /** What the registers hold that was not programmed. */
   readonly verify: () => Promise<readonly Mismatch[]>;
 }
 
+/** How far the preparation of a machine has come: nothing is written yet, registers are being written, all of them are. */
+export type Phase = 'looking' | 'programming' | 'programmed';
+
 /**
  * Enumerates a machine that waits before its first instruction, solves, programs it, and checks the result against QEMU.
- * @throws Problem with exit code 1, 2 or 3; QEMU is gone then. `qemu-died` has a fact `programming`: whether it was being
- * programmed when it died
+ * @param reached is called with each phase as it begins
+ * @throws Problem with exit code 1, 2 or 3
  */
-export async function prepareMachine(session: Session, request: RunRequest, report: RunReport): Promise<Ready> {
-  let programming = false;
-  try {
-    report.stage('looking at the machine');
-    const { qmp, qtest, version } = session;
-    const machine = await openMachine({ qmp, memory: qtest, version, request });
-    for (const notice of machine.notices) report.notice(notice);
+export async function prepareMachine(
+  connection: Connection,
+  wanted: Wanted,
+  report: PrepareReport,
+  reached: (phase: Phase) => void,
+): Promise<Ready> {
+  const { qmp } = connection;
+  reached('looking');
+  report.stage('looking at the machine');
+  const machine = await openMachine({ ...connection, request: wanted });
+  for (const notice of machine.notices) report.notice(notice);
 
-    report.stage('enumerating, solving and programming');
-    programming = true;
-    const pinned = await pin(machine.access, machine.hosts, async (topology) => {
-      const found = toMachine(topology, machine.base, { name: await namer(session) });
-      const file = request.machineFile;
-      const wanted = applyPins(file ? applyMachineFile(found, file.machine, file.name) : found, request.pins);
-      return machine.constrain?.(wanted, report.notice) ?? wanted;
-    });
-    const deliver = () => machine.deliver(pinned.plan);
+  report.stage('enumerating, solving and programming');
+  reached('programming');
+  const pinned = await pin(machine.access, machine.hosts, async (topology) => {
+    const found = toMachine(topology, machine.base, { name: await namer(qmp) });
+    const file = wanted.machineFile;
+    const asked = applyPins(file ? applyMachineFile(found, file.machine, file.name) : found, wanted.pins);
+    return machine.constrain?.(asked, report.notice) ?? asked;
+  });
+  const deliver = () => machine.deliver(pinned.plan);
 
-    report.stage('checking against QEMU');
-    const [, seen, mtree] = await Promise.all([
-      deliver(),
-      queryPci(qmp),
-      qmp.monitor('info mtree'),
-      machine.check?.(pinned.plan),
-    ]);
-    agree(crossCheck(pinned.plan, seen, mtree));
-    await report.planned(pinned.plan, pinned.machine, pinned.topology);
-    return {
-      session,
-      reprogram: async () => {
-        await machine.reopen();
-        await Promise.all([program(machine.access, pinned.programme), deliver()]);
-      },
-      verify: async () => {
-        await machine.locate?.();
-        return verifyProgramme(machine.access, pinned.programme);
-      },
-    };
-  } catch (error) {
-    const death = await deathOf(session.process, error, 'while pinbar prepared its machine');
-    throw death instanceof Problem && death.code === 'qemu-died'
-      ? new Problem(death.code, death.message, { exit: Exit.outside, facts: { ...death.facts, programming } })
-      : death;
-  }
+  report.stage('checking against QEMU');
+  reached('programmed');
+  const [, seen, mtree] = await Promise.all([
+    deliver(),
+    queryPci(qmp),
+    qmp.monitor('info mtree'),
+    machine.check?.(pinned.plan),
+  ]);
+  agree(crossCheck(pinned.plan, seen, mtree));
+  await report.planned(pinned.plan, pinned.machine, pinned.topology);
+  return {
+    reprogram: async () => {
+      await machine.reopen();
+      await Promise.all([program(machine.access, pinned.programme), deliver()]);
+    },
+    verify: async () => {
+      await machine.locate?.();
+      return verifyProgramme(machine.access, pinned.programme);
+    },
+  };
 }
 
 /** Names functions as the QEMU command line does, the others by address. */
-async function namer({
-  qmp,
-}: Session): Promise<
+async function namer(
+  qmp: Qmp,
+): Promise<
   (fn: {
     readonly at: { readonly bus: number; readonly device: number; readonly fn: number; readonly segment: number };
   }) => string

@@ -6,7 +6,7 @@ import { Exit, Problem } from '../problem/problem.js';
 
 /** File descriptors that QEMU inherits: connected sockets without a name, so that nothing is left on any file system. */
 export const QMP_FD = 3;
-export const QTEST_FD = 4;
+export const TRANSPORT_FD = 4;
 
 /** How QEMU ended. */
 export interface QemuEnd {
@@ -42,7 +42,8 @@ export function findProgram(name: string, path = process.env['PATH'] ?? ''): str
 /** A QEMU that pinbar started. Standard input and output are the caller's own; standard error passes through `onStderr`. */
 export class QemuProcess {
   readonly qmp: Duplex;
-  readonly qtest: Duplex;
+  /** The connection that carries accesses to the machine's memory. */
+  readonly transport: Duplex;
   readonly ended: Promise<QemuEnd>;
   #end: QemuEnd | undefined;
   #stderr = '';
@@ -76,16 +77,16 @@ export class QemuProcess {
     const gated = ['/bin/sh', '-c', GATE, 'sh', program, ...argv.slice(1)];
     const [command = '', ...args] = setpriv ? [setpriv, '--pdeathsig', 'TERM', ...gated] : gated;
     this.#child = spawn(command, args, { stdio: ['inherit', 'inherit', 'pipe', 'pipe', 'pipe'] });
-    const [, , stderr, qmp, qtest] = this.#child.stdio;
+    const [, , stderr, qmp, transport] = this.#child.stdio;
     this.qmp = qmp as Duplex;
-    this.qtest = qtest as Duplex;
+    this.transport = transport as Duplex;
     (stderr as Readable).on('data', (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString('utf8')).slice(-STDERR_KEPT);
       options.onStderr(chunk);
     });
     // Errors of the sockets themselves reach those who use them; here they only must not end the process.
     this.qmp.on('error', () => undefined);
-    this.qtest.on('error', () => undefined);
+    this.transport.on('error', () => undefined);
     this.ended = new Promise((resolve) => {
       const end = (result: QemuEnd) => {
         this.#end ??= result;

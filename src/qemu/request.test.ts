@@ -6,10 +6,14 @@ import { runRequest, type RunRequest } from './request.js';
 const QEMU = 'qemu-system-aarch64';
 const boot = ['-kernel', 'Image'];
 
-function request(words: readonly string[], more: { pins?: string[]; program?: string } = {}) {
+function request(
+  words: readonly string[],
+  more: { pins?: string[]; program?: string; transport?: 'qtest' | 'gdb' } = {},
+) {
   const notices: string[] = [];
   const made = runRequest([more.program ?? QEMU, ...words], {
     pins: (more.pins ?? []).flatMap(parsePinOption),
+    transport: more.transport ?? 'qtest',
     verify: false,
     notice: (text) => notices.push(text),
   });
@@ -68,8 +72,14 @@ describe('the proposed options', () => {
 
   it('a machine file goes along', () => {
     const machineFile = { machine: machineOf([]), name: 'm.yaml' };
-    const made = runRequest([QEMU, ...virt()], { pins: [], machineFile, verify: true, notice: () => undefined });
-    expect(made).toMatchObject({ machineFile, verify: true });
+    const made = runRequest([QEMU, ...virt()], {
+      pins: [],
+      machineFile,
+      transport: 'gdb',
+      verify: true,
+      notice: () => undefined,
+    });
+    expect(made).toMatchObject({ machineFile, transport: 'gdb', verify: true });
   });
 });
 
@@ -150,6 +160,20 @@ describe('what cannot be kept is refused', () => {
         message: expect.stringContaining(why) as string,
       }) as Error,
     );
+  });
+
+  it.each([
+    ['gdb', ['-gdb', 'tcp::1234'], 'one gdbstub'],
+    ['s', ['-s'], 'one gdbstub'],
+    ['semihosting', ['-semihosting'], 'semihosting'],
+    ['semihosting-config', ['-semihosting-config', 'enable=on'], 'semihosting'],
+  ])('-%s with --transport gdb alone', (option, words, why) => {
+    expect(() => request(virt(...words), { transport: 'gdb' })).toThrow(problem('option-refused', why));
+    expect(request(virt(...words)).argv).toContain(`-${option}`);
+  });
+
+  it.each(['qtest', 'qtest-log'])('-%s but with --transport gdb, which leaves it to the user', (option) => {
+    expect(request(virt(`-${option}`, 'none'), { transport: 'gdb' }).argv).toContain(`-${option}`);
   });
 
   it.each([['-version'], ['-h'], ['-device help'], ['-M help'], ['-M virt,dumpdtb=a']])(

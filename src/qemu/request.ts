@@ -20,16 +20,22 @@ import { mergePins, toPin, type PinRequest } from './args/pins.js';
 import { takeRfc, type MmioWindow } from './args/take-rfc.js';
 import { bootWith } from './machines/boot.js';
 import { machineTypeOf, type MachineType } from './machines/machine-type.js';
+import type { TransportName } from './session.js';
 import { defaultActions, type Actions } from './supervise.js';
 
-/** What to run, as the command line was understood. */
-export interface RunRequest {
-  /** QEMU's arguments, program first, with nothing in them that stock QEMU does not know. */
-  readonly argv: readonly string[];
+/** What a machine is to become. */
+export interface Wanted {
   readonly machine: MachineType;
   readonly pins: readonly Pin[];
   readonly machineFile?: { readonly machine: Machine; readonly name: string };
   readonly mmioWindow?: { readonly base: bigint; readonly size: bigint };
+}
+
+/** What to run, as the command line was understood. */
+export interface RunRequest extends Wanted {
+  /** QEMU's arguments, program first, with nothing in them that stock QEMU does not know. */
+  readonly argv: readonly string[];
+  readonly transport: TransportName;
   /** The user's own `-S`: QEMU stays paused after all is programmed. */
   readonly paused: boolean;
   readonly actions: Actions;
@@ -41,6 +47,7 @@ export interface RequestOptions {
   /** `--pin`, parsed. */
   readonly pins: readonly PinRequest[];
   readonly machineFile?: { readonly machine: Machine; readonly name: string };
+  readonly transport: TransportName;
   readonly verify: boolean;
   readonly notice: (text: string) => void;
 }
@@ -56,7 +63,7 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
   const requests = mergePins([...rfc.pins, ...options.pins]);
   requireDeviceIds(rfc.command, requests);
   const control = controlOf(rfc.command);
-  refuse(rfc.command, control);
+  refuse(rfc.command, control, options.transport);
   const machine = machineTypeOf(rfc.command);
   for (const { id } of rfc.fixedRootPorts) {
     options.notice(`fixed-bar=on of ${id} is taken out: pinbar keeps every BAR behind it, pinned or not`);
@@ -73,6 +80,7 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
   ];
   return {
     argv: formatQemuArgs(appendArgs(rfc.command, extra)),
+    transport: options.transport,
     machine,
     pins: requests.map(toPin),
     ...(options.machineFile ? { machineFile: options.machineFile } : {}),
@@ -83,7 +91,23 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
   };
 }
 
-const refusals: readonly { readonly option: string; readonly why: string; readonly hint: string }[] = [
+interface Refusal {
+  readonly option: string;
+  readonly why: string;
+  readonly hint: string;
+  /** With this transport alone. */
+  readonly transport?: TransportName;
+}
+
+const GDBSTUB = 'QEMU has one gdbstub, and with --transport gdb pinbar needs it to program the machine';
+const SEMIHOSTING = 'with a gdbstub in use QEMU may send the guest’s semihosting calls there, and pinbar answers none';
+const USE_QTEST = 'leave --transport gdb out: pinbar uses qtest then, which is in nobody’s way';
+
+const refusals: readonly Refusal[] = [
+  { option: 'gdb', transport: 'gdb', why: GDBSTUB, hint: USE_QTEST },
+  { option: 's', transport: 'gdb', why: GDBSTUB, hint: USE_QTEST },
+  { option: 'semihosting', transport: 'gdb', why: SEMIHOSTING, hint: USE_QTEST },
+  { option: 'semihosting-config', transport: 'gdb', why: SEMIHOSTING, hint: USE_QTEST },
   {
     option: 'daemonize',
     why: 'pinbar programs the machine again at every reset, so it stays beside QEMU for its life, and QEMU may not leave it',
@@ -107,24 +131,26 @@ const refusals: readonly { readonly option: string; readonly why: string; readon
   {
     option: 'qtest',
     why: 'QEMU has one qtest server, and pinbar needs it to program the machine',
-    hint: 'leave -qtest out',
+    hint: 'leave -qtest out, or use --transport gdb',
+    transport: 'qtest',
   },
   {
     option: 'qtest-log',
     why: 'QEMU has one qtest server, and pinbar needs it to program the machine',
-    hint: 'leave -qtest-log out',
+    hint: 'leave -qtest-log out, or use --transport gdb',
+    transport: 'qtest',
   },
 ];
 
-function refuse(command: QemuCommandLine, control: QemuControl): void {
+function refuse(command: QemuCommandLine, control: QemuControl, used: TransportName): void {
   if (control.printsAndEnds) {
     throw new Problem('option-refused', `${showArgument(control.printsAndEnds)}: QEMU would print something and end`, {
       hint: 'run QEMU without pinbar for that',
       facts: { option: control.printsAndEnds.option },
     });
   }
-  for (const { option, why, hint } of refusals) {
-    if (hasOption(command, option)) {
+  for (const { option, why, hint, transport } of refusals) {
+    if ((transport ?? used) === used && hasOption(command, option)) {
       throw new Problem('option-refused', `-${option} cannot be used with pinbar run: ${why}`, {
         hint,
         facts: { option },

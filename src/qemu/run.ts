@@ -2,10 +2,10 @@ import { constants } from 'node:os';
 import { Exit, Problem } from '../problem/problem.js';
 import type { Mismatch } from '../program/program.js';
 import { explainDeath } from './explain.js';
-import type { Ready, RunReport } from './prepare.js';
+import type { Phase, Ready, RunReport } from './prepare.js';
 import type { QemuEnd, QemuProcess } from './process.js';
 import type { RunRequest } from './request.js';
-import { crashed, deathOf, endWithin, sayEnd, startSession } from './session.js';
+import { crashed, deathOf, endWithin, sayEnd, startSession, type Session } from './session.js';
 import { supervise } from './supervise.js';
 import { rememberTerminal } from './terminal.js';
 
@@ -21,8 +21,7 @@ export async function runQemu(request: RunRequest, report: RunReport): Promise<n
   const signals = new SignalForwarding();
   const restoreTerminal = rememberTerminal();
   try {
-    const ready = await start(request, report, signals);
-    return await live(request, report, ready, signals);
+    return await live(request, report, await start(request, report, signals), signals);
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== 'qemu-died') throw error;
     // Ended because it was asked to: not a failure to explain.
@@ -37,7 +36,13 @@ export async function runQemu(request: RunRequest, report: RunReport): Promise<n
   }
 }
 
-async function start(request: RunRequest, report: RunReport, signals: SignalForwarding): Promise<Ready> {
+/** A QEMU that pinbar started, programmed. */
+interface Started {
+  readonly session: Session;
+  readonly ready: Ready;
+}
+
+async function start(request: RunRequest, report: RunReport, signals: SignalForwarding): Promise<Started> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await prepare(request, report, signals);
@@ -60,19 +65,36 @@ async function start(request: RunRequest, report: RunReport, signals: SignalForw
 }
 
 /** A machine that QEMU has made, programmed. The code for that is loaded while QEMU makes it. */
-async function prepare(request: RunRequest, report: RunReport, signals: SignalForwarding): Promise<Ready> {
+async function prepare(request: RunRequest, report: RunReport, signals: SignalForwarding): Promise<Started> {
   report.stage('starting QEMU');
   const events = { onStderr: report.stderr, onNotice: report.notice };
   const [session, { prepareMachine }] = await Promise.all([
-    startSession(request.argv, events, (process) => signals.follow(process)),
+    startSession(request.argv, request.transport, events, (process) => signals.follow(process)),
     import('./prepare.js'),
   ]);
-  return prepareMachine(session, request, report);
+  let reached: Phase | undefined;
+  try {
+    const ready = await prepareMachine(session, request, report, (phase) => (reached = phase));
+    return { session, ready };
+  } catch (error) {
+    const death = await deathOf(session.process, error, 'while pinbar prepared its machine');
+    throw death instanceof Problem && death.code === 'qemu-died'
+      ? new Problem(death.code, death.message, {
+          exit: Exit.outside,
+          facts: { ...death.facts, programming: reached !== 'looking' },
+        })
+      : death;
+  }
 }
 
 /** Hands over and stays until QEMU ends. */
-async function live(request: RunRequest, report: RunReport, ready: Ready, signals: SignalForwarding): Promise<number> {
-  const { process, qmp, qtest } = ready.session;
+async function live(
+  request: RunRequest,
+  report: RunReport,
+  { session, ready }: Started,
+  signals: SignalForwarding,
+): Promise<number> {
+  const { process, qmp, memory } = session;
   /** What each look at the registers found to be moved. */
   const looks: (readonly Mismatch[])[] = [];
   const exitCode = (end: QemuEnd, own?: number): number =>
@@ -83,6 +105,7 @@ async function live(request: RunRequest, report: RunReport, ready: Ready, signal
       reprogram: async () => {
         report.stage('programming again after a reset');
         await ready.reprogram();
+        await memory.handOver();
         report.stage('running');
       },
       onStop: async (reason) => {
@@ -97,18 +120,22 @@ async function live(request: RunRequest, report: RunReport, ready: Ready, signal
       },
     });
     report.stage('handing over');
+    await memory.handOver();
     if (!request.paused) await qmp.execute('cont');
     report.stage('running');
-    const lostQtest = qtest.closed.then(async (): Promise<{ readonly exitCode?: number }> => {
+    const lost = memory.closed.then(async (): Promise<{ readonly exitCode?: number }> => {
       if (await endWithin(process, 1000)) return {};
-      throw new Problem('qtest-lost', 'the qtest connection to QEMU was lost: a reset could not be programmed again', {
-        exit: Exit.outside,
-      });
+      const { transport } = request;
+      throw new Problem(
+        `${transport}-lost`,
+        `the ${transport} connection to QEMU was lost: a reset could not be programmed again`,
+        { exit: Exit.outside },
+      );
     });
     // Whichever loses the race has nothing more to say.
     supervised.catch(() => undefined);
-    lostQtest.catch(() => undefined);
-    ownExit = (await Promise.race([supervised, lostQtest])).exitCode;
+    lost.catch(() => undefined);
+    ownExit = (await Promise.race([supervised, lost])).exitCode;
   } catch (error) {
     const death = await deathOf(process, error, 'while pinbar programmed it');
     if (death instanceof Problem && death.code === 'qemu-died' && process.end) return exitCode(process.end);

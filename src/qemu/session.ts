@@ -1,18 +1,30 @@
+import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Exit, Problem } from '../problem/problem.js';
+import { Gdbstub } from './gdbstub.js';
+import type { Transport } from './physical-memory.js';
 import { atLeast, Qmp, type QemuVersion } from './qmp.js';
 import { Qtest } from './qtest.js';
-import { QMP_FD, QTEST_FD, QemuProcess, type QemuEnd } from './process.js';
+import { QMP_FD, QemuProcess, TRANSPORT_FD, type QemuEnd } from './process.js';
 import { SUPERVISED } from './supervise.js';
 
+/** How pinbar reaches a machine's memory. */
+export const transports = ['qtest', 'gdb'] as const;
+export type TransportName = (typeof transports)[number];
+
+/** `-qtest chardev:…` makes QEMU 7.2 abort, the object does not. */
+const transportArguments: Readonly<Record<TransportName, readonly string[]>> = {
+  qtest: ['-object', 'qtest,id=pinbar-qtest-server,chardev=pinbar-transport,log=/dev/null'],
+  gdb: ['-gdb', 'chardev:pinbar-transport'],
+};
+
 /**
- * What pinbar adds to the user's arguments: a QMP monitor and a qtest server on inherited sockets, a machine that waits
- * before its first instruction, and resets that stop it. (`-qtest chardev:…` makes QEMU 7.2 abort, the object does not.)
+ * What pinbar adds to the user's arguments: a QMP monitor and a qtest server or gdbstub on inherited sockets, a machine
+ * that waits before its first instruction, and resets that stop it.
  */
-export const sessionArguments: readonly string[] = [
+export const sessionArguments = (transport: TransportName): readonly string[] => [
   ...['-chardev', `socket,id=pinbar-qmp,fd=${QMP_FD}`, '-mon', 'chardev=pinbar-qmp,mode=control'],
-  ...['-chardev', `socket,id=pinbar-qtest,fd=${QTEST_FD}`],
-  ...['-object', 'qtest,id=pinbar-qtest-server,chardev=pinbar-qtest,log=/dev/null'],
+  ...['-chardev', `socket,id=pinbar-transport,fd=${TRANSPORT_FD}`, ...transportArguments[transport]],
   ...['-S', '-action', SUPERVISED],
 ];
 
@@ -22,12 +34,16 @@ export interface SessionEvents {
   readonly onNotice: (text: string) => void;
 }
 
-/** A QEMU that pinbar started, paused before the guest's first instruction. */
-export interface Session {
-  readonly process: QemuProcess;
+/** A QEMU whose machine stands before the guest's first instruction, and the ways into it. */
+export interface Connection {
   readonly qmp: Qmp;
-  readonly qtest: Qtest;
+  readonly memory: Transport;
   readonly version: QemuVersion;
+}
+
+/** A QEMU that pinbar started. */
+export interface Session extends Connection {
+  readonly process: QemuProcess;
 }
 
 /**
@@ -36,33 +52,45 @@ export interface Session {
  */
 export async function startSession(
   argv: readonly string[],
+  transport: TransportName,
   events: SessionEvents,
   started: (process: QemuProcess) => void,
 ): Promise<Session> {
-  const process = new QemuProcess([...argv, ...sessionArguments], events);
+  const process = new QemuProcess([...argv, ...sessionArguments(transport)], events);
   started(process);
   const qmp = new Qmp(process.qmp);
-  const qtest = new Qtest(process.qtest);
+  const memory = connect(transport, process.transport);
   try {
-    const version = await qmp.negotiate();
-    if (!atLeast(version, 6, 2)) {
-      throw new Problem('qemu-too-old', `this is QEMU ${version.text}; pinbar needs 6.2 or later`, {
-        exit: Exit.outside,
-        hint: 'older versions cannot say where the device tree lies (x-query-roms)',
-      });
-    }
-    return { process, qmp, qtest, version };
+    const version = requireVersion(await qmp.negotiate());
+    await memory.negotiate();
+    return { process, qmp, memory, version };
   } catch (error) {
     throw await deathOf(process, error, 'at its start');
   }
 }
+
+/** Speaks a transport's protocol over a stream. `patience` as the transports have it. */
+export const connect = (transport: TransportName, stream: Duplex, patience?: number): Transport =>
+  transport === 'gdb' ? new Gdbstub(stream, patience) : new Qtest(stream, patience);
+
+/** @throws Problem `qemu-too-old`, exit 3 */
+export function requireVersion(version: QemuVersion): QemuVersion {
+  if (atLeast(version, 6, 2)) return version;
+  throw new Problem('qemu-too-old', `this is QEMU ${version.text}; pinbar needs 6.2 or later`, {
+    exit: Exit.outside,
+    hint: 'older versions cannot say where the device tree lies (x-query-roms)',
+  });
+}
+
+/** Problems that mean that QEMU may be gone. */
+const connectionLost: ReadonlySet<string> = new Set(['qmp-lost', ...transports.map((name) => `${name}-lost`)]);
 
 /**
  * What a failed exchange with QEMU means: where QEMU has died, that is the problem, not the lost connection. QEMU is
  * ended in any case.
  */
 export async function deathOf(process: QemuProcess, error: unknown, when: string): Promise<unknown> {
-  const lost = error instanceof Problem && ['qmp-lost', 'qtest-lost'].includes(error.code);
+  const lost = error instanceof Problem && connectionLost.has(error.code);
   if (!lost) {
     await process.kill();
     return error;

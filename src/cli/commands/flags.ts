@@ -1,3 +1,5 @@
+import type { TransportName } from '../../qemu/session.js';
+
 /** What the user may say to each command. `docs/reference.md` says it in words. */
 
 export interface PlanFlags {
@@ -9,6 +11,7 @@ export interface RunFlags {
   readonly pin?: readonly string[];
   readonly machine?: string;
   readonly planOut?: string;
+  readonly transport: TransportName;
   readonly verify: boolean;
   readonly sim?: string;
   readonly json: boolean;

@@ -10,10 +10,10 @@ import type { RunFlags } from './flags.js';
 export async function run(this: Context, flags: RunFlags, ...argv: string[]): Promise<void> {
   await work(this, async (io) => {
     if (flags.sim !== undefined) {
-      if (argv.length > 0 || flags.machine !== undefined || flags.verify) {
+      if (argv.length > 0 || flags.machine !== undefined || flags.verify || flags.transport !== 'qtest') {
         throw new Problem(
           'usage',
-          '--sim runs on the simulated machine: it takes no QEMU command line, --machine or --verify',
+          '--sim runs on the simulated machine: it takes no QEMU command line, --machine, --transport or --verify',
         );
       }
       const { runSimulated } = await import('./run-sim.js');
@@ -44,6 +44,7 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
   const request = runRequest(argv, {
     pins: (flags.pin ?? []).flatMap(parsePinOption),
     ...(machineFile ? { machineFile } : {}),
+    transport: flags.transport,
     verify: flags.verify,
     notice: (text) => progress.line(text),
   });

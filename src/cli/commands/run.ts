@@ -28,6 +28,12 @@ export const runCommand = buildCommand<RunFlags, string[], Context>({
         brief: 'Write the plan as JSON to this file',
         placeholder: 'FILE',
       },
+      transport: {
+        kind: 'enum',
+        values: ['qtest', 'gdb'],
+        default: 'qtest',
+        brief: 'How QEMU’s memory is reached: its qtest server, or its gdbstub',
+      },
       verify: {
         kind: 'boolean',
         default: false,

@@ -5,7 +5,7 @@ import type { ConfigAccess } from '../../pci/config-access.js';
 import type { Plan } from '../../place/plan.js';
 import type { PhysicalMemory } from '../physical-memory.js';
 import type { Qmp, QemuVersion } from '../qmp.js';
-import type { RunRequest } from '../request.js';
+import type { Wanted } from '../request.js';
 
 /** What a board's module works with: a QEMU whose machine stands before its first instruction, and what was asked for. */
 export interface MachineContext {
@@ -13,7 +13,7 @@ export interface MachineContext {
   /** The guest's physical memory, over whatever transport there is. */
   readonly memory: PhysicalMemory;
   readonly version: QemuVersion;
-  readonly request: RunRequest;
+  readonly request: Wanted;
 }
 
 /**

@@ -19,7 +19,7 @@ export async function openMachine(context: MachineContext): Promise<PinnableMach
   if (target.arch !== arch) {
     throw new Problem(
       'machine-unsupported',
-      `this QEMU is for ${String(target.arch)}: pinbar took ${context.request.argv[0] ?? 'it'} for one for ${arch}`,
+      `this QEMU is for ${String(target.arch)}: pinbar took its name for that of one for ${arch}`,
       {
         hint: `call it qemu-system-${String(target.arch)}, so that pinbar knows what it has`,
         facts: { arch: target.arch },

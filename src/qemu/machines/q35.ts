@@ -5,7 +5,7 @@ import { Exit, Problem } from '../../problem/problem.js';
 import { EcamAccess } from '../ecam.js';
 import type { Qmp } from '../qmp.js';
 import { queryPci } from '../query-pci.js';
-import type { RunRequest } from '../request.js';
+import type { Wanted } from '../request.js';
 import { flatView } from './flat-view.js';
 import { readFwCfgFile } from './fw-cfg.js';
 import { IoPorts } from './io-ports.js';
@@ -143,7 +143,7 @@ async function physBits(qmp: Qmp): Promise<number> {
 }
 
 /** Every address that is pinned, of memory and ports. */
-function pinned({ pins, machineFile }: RunRequest): bigint[] {
+function pinned({ pins, machineFile }: Wanted): bigint[] {
   const functions = (machineFile?.machine.hostBridges ?? []).flatMap((host) => [...eachFunction(host.functions)]);
   return [
     ...pins.map(({ address: at }) => at),

@@ -1,7 +1,7 @@
 import { eachFunction } from '../../machine/model.js';
 import { EcamAccess } from '../ecam.js';
 import { queryPci } from '../query-pci.js';
-import type { RunRequest } from '../request.js';
+import type { Wanted } from '../request.js';
 import { findDeviceTree, readDeviceTree, replaceDeviceTree } from './device-tree-rom.js';
 import type { MachineContext, PinnableMachine } from './machine.js';
 import { virtMachine } from './virt-tree.js';
@@ -38,7 +38,7 @@ export async function openVirt({ qmp, memory, request, version }: MachineContext
 }
 
 /** No memory window of the board begins this low: an address below 0x1000 is a port. */
-const pinsLowPorts = ({ pins, machineFile }: RunRequest): boolean =>
+const pinsLowPorts = ({ pins, machineFile }: Wanted): boolean =>
   pins.some(({ address }) => address < 0x1000n) ||
   (machineFile?.machine.hostBridges ?? [])
     .flatMap(({ functions }) => [...eachFunction(functions)])

@@ -9,7 +9,8 @@ import { crossCheck } from '../src/qemu/crosscheck.js';
 import { findDeviceTree, readDeviceTree } from '../src/qemu/machines/device-tree-rom.js';
 import { EcamAccess } from '../src/qemu/ecam.js';
 import { queryPci } from '../src/qemu/query-pci.js';
-import { startSession, type Session } from '../src/qemu/session.js';
+import { encodePacket } from '../src/qemu/gdb-packet.js';
+import { startSession, type Session, type TransportName } from '../src/qemu/session.js';
 import { virtMachine } from '../src/qemu/machines/virt-tree.js';
 import { lacking, qemuBinary, type QemuVersion } from '../test/lab/lab.js';
 import { durations, runPinbar } from './cli-run.js';
@@ -23,19 +24,21 @@ const ONE_BY_ONE = 3000;
 const PIPELINED = 30_000;
 const RUNS = 7;
 
-/** Config accesses over qtest: raw rates of this very QEMU, and pinbar's work on a tree of 64 functions beside them. */
-export async function measureQtest(bench: Bench): Promise<Report> {
+/** Config accesses over a transport: raw rates of this very QEMU, and pinbar's work on a tree of 64 functions beside them. */
+export const measureTransport = (transport: TransportName) => (bench: Bench) => measure(transport, bench);
+
+async function measure(transport: TransportName, bench: Bench): Promise<Report> {
   const versions = (['7.2', '10.0'] as const).map((version) => ({ version, reason: lacking([`qemu-${version}`]) }));
   const measured: { readonly tables: readonly Table[]; readonly limits: readonly Limit[] }[] = [];
   for (const { version, reason } of versions) {
     if (reason) continue;
-    const rates = await inSession([qemuBinary(version), ...(trees[0]?.argv ?? [])], rawRates);
+    const rates = await inSession([qemuBinary(version), ...(trees[0]?.argv ?? [])], transport, rawRates);
     const columns = ['', 'accesses', 'ms', 'per second'];
     measured.push({ tables: [{ title: `QEMU ${version}: raw`, columns, rows: rates }], limits: [] });
-    for (const tree of trees) measured.push(await measureTree(version, tree, bench));
+    for (const tree of trees) measured.push(await measureTree(version, tree, transport, bench));
   }
   return {
-    part: 'qtest',
+    part: transport,
     tables: measured.flatMap(({ tables }) => tables),
     limits: measured.flatMap(({ limits }) => limits),
     skipped: versions.flatMap(({ reason }) => reason ?? []),
@@ -45,14 +48,14 @@ export async function measureQtest(bench: Bench): Promise<Report> {
 /** What `pinbar run` does between QEMU's start and the guest's, as its stages are called. */
 const WORK = ['looking at the machine', 'enumerating, solving and programming', 'checking against QEMU'] as const;
 
-async function measureTree(version: QemuVersion, tree: Tree, { pinbar }: Bench) {
+async function measureTree(version: QemuVersion, tree: Tree, transport: TransportName, { pinbar }: Bench) {
   const argv = [qemuBinary(version), ...tree.argv];
   const name = `QEMU ${version}, ${TREE_FUNCTIONS} functions, ${tree.name}`;
   const warm: Awaited<ReturnType<typeof spine>>[] = [];
-  for (let run = 0; run < RUNS; run++) warm.push(await inSession(argv, spine));
+  for (let run = 0; run < RUNS; run++) warm.push(await inSession(argv, transport, spine));
   const cold: Map<string, number>[] = [];
   for (let run = 0; run < RUNS; run++)
-    cold.push(durations(await runPinbar(pinbar, [...argv, '-S'], ['--quiet'], true)));
+    cold.push(durations(await runPinbar(pinbar, [...argv, '-S'], ['--quiet', '--transport', transport], true)));
   const [first] = warm;
   const stage = (stageName: string) => cold.map((lengths) => lengths.get(stageName) ?? NaN);
   const whole = cold.map((lengths) => WORK.reduce((sum, one) => sum + (lengths.get(one) ?? NaN), 0));
@@ -67,7 +70,7 @@ async function measureTree(version: QemuVersion, tree: Tree, { pinbar }: Bench) 
       }),
     },
     {
-      title: `${name}: pinbar run --verbose, ${RUNS} processes`,
+      title: `${name}: pinbar run --verbose --transport ${transport}, ${RUNS} processes`,
       columns: ['', 'best ms', 'median ms'],
       rows: [
         ...WORK.map((one): Cell[] => [one, least(stage(one)), median(stage(one))]),
@@ -75,12 +78,24 @@ async function measureTree(version: QemuVersion, tree: Tree, { pinbar }: Bench) 
       ],
     },
   ];
-  return { tables, limits: [limit(`${name}, pinbar run, best of ${RUNS}`, least(whole), 50, ' ms')] };
+  return {
+    tables,
+    limits: [limit(`${name}, pinbar run --transport ${transport}, best of ${RUNS}`, least(whole), 50, ' ms')],
+  };
 }
 
 /** Runs `work` beside a QEMU that never leaves its first instruction, and ends that. */
-async function inSession<T>(argv: readonly string[], work: (session: Session) => Promise<T>): Promise<T> {
-  const session = await startSession(argv, { onStderr: () => undefined, onNotice: () => undefined }, () => undefined);
+async function inSession<T>(
+  argv: readonly string[],
+  transport: TransportName,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await startSession(
+    argv,
+    transport,
+    { onStderr: () => undefined, onNotice: () => undefined },
+    () => undefined,
+  );
   try {
     return await work(session);
   } finally {
@@ -88,35 +103,41 @@ async function inSession<T>(argv: readonly string[], work: (session: Session) =>
   }
 }
 
-/** What the qtest server itself can do: lines written and answers counted, nothing parsed; and what pinbar makes of it. */
-async function rawRates({ process: { qtest: stream }, qtest }: Session): Promise<Cell[][]> {
+/** How a dword of ECAM is read: the command, and the byte that each answer has once. */
+const raw = {
+  qtest: { name: 'readl', command: `readl 0x${ECAM.toString(16)}\n`, mark: '\n' },
+  gdbstub: { name: 'm', command: encodePacket(`m${ECAM.toString(16)},4`), mark: '#' },
+} as const;
+
+/** What QEMU's own server can do: commands written and answers counted, nothing parsed; and what pinbar makes of it. */
+async function rawRates({ process: { transport: stream }, memory }: Session): Promise<Cell[][]> {
+  const { name, command, mark } = raw[memory.source];
   const parsing = stream.listeners('data') as ((chunk: Buffer) => void)[];
   for (const listener of parsing) stream.off('data', listener);
-  let answered: (lines: number) => void = () => undefined;
+  let answered: (answers: number) => void = () => undefined;
   const count = (chunk: Buffer) => {
-    let lines = 0;
-    for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) lines++;
-    answered(lines);
+    let answers = 0;
+    for (let at = chunk.indexOf(mark); at >= 0; at = chunk.indexOf(mark, at + 1)) answers++;
+    answered(answers);
   };
   stream.on('data', count);
   const exchange = (commands: string, expected: number) =>
     new Promise<void>((resolve) => {
-      answered = (lines) => {
-        expected -= lines;
+      answered = (answers) => {
+        expected -= answers;
         if (expected <= 0) resolve();
       };
       stream.write(commands);
     });
-  const line = `readl 0x${ECAM.toString(16)}\n`;
-  await exchange(line.repeat(1000), 1000);
+  await exchange(command.repeat(1000), 1000);
   const single = await timed(async () => {
-    for (let i = 0; i < ONE_BY_ONE; i++) await exchange(line, 1);
+    for (let i = 0; i < ONE_BY_ONE; i++) await exchange(command, 1);
   });
-  const piped = await timed(() => exchange(line.repeat(PIPELINED), PIPELINED));
+  const piped = await timed(() => exchange(command.repeat(PIPELINED), PIPELINED));
   stream.off('data', count);
   for (const listener of parsing) stream.on('data', listener);
 
-  const access = new EcamAccess(qtest, [{ segment: 0, base: BigInt(ECAM), firstBus: 0, lastBus: 255 }]);
+  const access = new EcamAccess(memory, [{ segment: 0, base: BigInt(ECAM), firstBus: 0, lastBus: 255 }]);
   const scan = Array.from({ length: 256 * 8 }, (_, i): ConfigOp =>
     readOp({ segment: 0, bus: i >> 8, device: (i >> 3) & 31, fn: i & 7 }, 0, 4),
   );
@@ -129,8 +150,8 @@ async function rawRates({ process: { qtest: stream }, qtest }: Session): Promise
     Math.round((accesses / ms) * 1000),
   ];
   return [
-    row('readl of ECAM, one by one', ONE_BY_ONE, single.ms),
-    row('readl of ECAM, pipelined', PIPELINED, piped.ms),
+    row(`${name} of ECAM, one by one`, ONE_BY_ONE, single.ms),
+    row(`${name} of ECAM, pipelined`, PIPELINED, piped.ms),
     row('ConfigAccess: scan of 256 slots x 8 functions, first', scan.length, scans[0] ?? NaN),
     row('ConfigAccess: scan of 256 slots x 8 functions, best', scan.length, least(scans)),
   ];
@@ -156,7 +177,7 @@ class Counting implements ConfigAccess {
 }
 
 /** The spine, step by step, as `pinbar run` walks it. */
-async function spine({ qmp, qtest, version }: Session) {
+async function spine({ qmp, memory, version }: Session) {
   const ms: Record<string, number> = {};
   const counts: Record<string, { readonly accesses: number; readonly batches: number }> = {};
   let access: Counting | undefined;
@@ -171,10 +192,10 @@ async function spine({ qmp, qtest, version }: Session) {
     return value;
   };
   const machine = await step('read the device tree', async () => {
-    const tree = await readDeviceTree(qtest, await findDeviceTree(qmp));
+    const tree = await readDeviceTree(memory, await findDeviceTree(qmp));
     return virtMachine(tree, { arch: 'aarch64', lowPorts: false, otherRootBuses: [], qemu: version.text });
   });
-  const counting = (access = new Counting(new EcamAccess(qtest, machine.ecam)));
+  const counting = (access = new Counting(new EcamAccess(memory, machine.ecam)));
   const topology = await step('enumerate', () => enumerate(counting, machine.hosts));
   const plan = await step('solve', async () => {
     const names = new Map((await queryPci(qmp)).map((fn) => [`${fn.bus}:${fn.device}.${fn.fn}`, fn.id]));
