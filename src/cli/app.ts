@@ -2,12 +2,13 @@ import { buildApplication, buildRouteMap, help, version, type Application } from
 import { VERSION } from './version.js';
 import { planCommand } from './commands/plan.js';
 import { runCommand } from './commands/run.js';
+import { scanCommand } from './commands/scan.js';
 import { verifyCommand } from './commands/verify.js';
 import type { Context } from './context.js';
 import type { Io } from './io.js';
 import { usageText } from './usage.js';
 
-const commands = { run: runCommand, plan: planCommand, verify: verifyCommand };
+const commands = { run: runCommand, plan: planCommand, verify: verifyCommand, scan: scanCommand };
 
 export const commandNames: readonly string[] = Object.keys(commands);
 
