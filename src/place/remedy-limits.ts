@@ -5,6 +5,7 @@ import { AddressRange } from '../address/range.js';
 import { RangeSet } from '../address/range-set.js';
 import type { HostBridge, HostWindow, Machine, MachineFunction } from '../machine/model.js';
 import { findBoard } from '../machine/boards/boards.js';
+import { isSince } from '../machine/boards/release.js';
 import { Problem } from '../problem/problem.js';
 import { withBridge, withHost } from './changes.js';
 import type { ReservedClaim } from './claims.js';
@@ -42,14 +43,15 @@ function* exception(machine: Machine, core: Core): Attempt {
 /** `highmem-mmio-size` of aarch64 virt, QEMU 10.0 and later: a power of two, and the window lies at a multiple of it. */
 function* boardOption(machine: Machine, host: HostBridge, window: HostWindow): Attempt {
   const board = findBoard(machine.board, machine.arch);
-  if (!board?.properties.includes('highmem-mmio-size') || window.type !== 'mem64') return;
+  const known = board?.properties.some(({ name }) => name === 'highmem-mmio-size') ?? false;
+  if (!board || !known || window.type !== 'mem64' || !isSince(machine.qemu, [10, 0])) return;
   const ram = machine.ram.reduce((sum, range) => sum + range.size, 0n);
   const most = 1n << BigInt((machine.physicalAddressBits ?? 52) - 1);
   for (let size = window.size * 2n; size <= most; size *= 2n) {
     const properties = { ...machine.properties, 'highmem-mmio-size': hex(size) };
     let high: HostWindow | undefined;
     try {
-      high = board.map({ ram, properties }).hostBridge.windows?.find(({ type }) => type === 'mem64');
+      high = board.map({ ram, properties, qemu: machine.qemu }).hostBridge.windows.find(({ type }) => type === 'mem64');
     } catch (error) {
       if (error instanceof Problem || error instanceof RangeError) return;
       throw error;
