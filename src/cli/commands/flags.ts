@@ -30,3 +30,11 @@ export interface VerifyFlags {
   readonly guest?: readonly string[];
   readonly json: boolean;
 }
+
+export interface BoardsFlags {
+  readonly ram?: string;
+  readonly property?: readonly string[];
+  readonly qemu?: string;
+  readonly addressBits?: string;
+  readonly json: boolean;
+}
