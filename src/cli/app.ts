@@ -1,21 +1,13 @@
 import { buildApplication, buildRouteMap, help, version, type Application } from '@stricli/core';
 import { VERSION } from './version.js';
-import { boardsCommand } from './commands/boards.js';
 import { planCommand } from './commands/plan.js';
 import { runCommand } from './commands/run.js';
-import { scanCommand } from './commands/scan.js';
 import { verifyCommand } from './commands/verify.js';
 import type { Context } from './context.js';
 import type { Io } from './io.js';
 import { usageText } from './usage.js';
 
-const commands = {
-  run: runCommand,
-  plan: planCommand,
-  verify: verifyCommand,
-  scan: scanCommand,
-  boards: boardsCommand,
-};
+const commands = { run: runCommand, plan: planCommand, verify: verifyCommand };
 
 export const commandNames: readonly string[] = Object.keys(commands);
 

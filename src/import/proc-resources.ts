@@ -1,5 +1,3 @@
-import { AddressRange } from '../address/range.js';
-import type { SeenMapLine } from './host-facts.js';
 import { fromHex, type GuestLine } from './lines.js';
 import {
   addResource,
@@ -31,7 +29,7 @@ interface Entry {
 interface Block {
   readonly hint: Space | undefined;
   readonly entries: Entry[];
-  readonly map: SeenMapLine[];
+  lines: number;
   first: Source;
   highest: bigint;
   lastTop: bigint;
@@ -72,9 +70,7 @@ export class ProcResourcesReader implements ListingReader {
     if (limit > block.highest) block.highest = limit;
     if (match[2].length === 4) block.narrow = true;
     if (name === 'System RAM' || name.startsWith('Kernel ')) block.memoryNamed = true;
-    if (block.map.length < MOST_ENTRIES) {
-      block.map.push({ depth: (match[1]?.length ?? 0) >> 1, range: AddressRange.of(base, limit), name });
-    }
+    block.lines++;
     const wanted = functionName.test(name) || busName.test(name);
     if (wanted && block.entries.length < MOST_ENTRIES) block.entries.push({ base, limit, name, source });
     return true;
@@ -106,7 +102,7 @@ function startsAnew(block: Block, base: bigint, narrow: boolean): boolean {
 const newBlock = (hint: Space | undefined, first: Source): Block => ({
   hint,
   entries: [],
-  map: [],
+  lines: 0,
   first,
   highest: 0n,
   lastTop: 0n,
@@ -155,6 +151,5 @@ function observe(block: Block, file: string, boot: number): Observation {
       if (fn) addResource(fn, { name: null, space, size, placement, numbers: 'kernel', source });
     }
   }
-  const seen = { ...emptyObservation, kind, file, boot, functions: table.list(), busWindows, notes } as const;
-  return block.highest === 0n ? seen : { ...seen, map: block.map };
+  return { ...emptyObservation, kind, file, boot, functions: table.list(), busWindows, notes };
 }

@@ -7,8 +7,44 @@ export interface Candidate {
   readonly machine: Machine;
 }
 
-/** Ways to do one thing, the best first: the first that works is the remedy. Made one by one, as they are tried. */
-export type Attempt = Iterable<Candidate>;
+/** Solves a machine. Null: it has no plan; undefined: none was found within a small budget. */
+export type Solve = (machine: Machine) => Plan | null | undefined;
 
-/** Solves a machine; null where it has no plan, or none was found within a small budget. */
-export type Solve = (machine: Machine) => Plan | null;
+export interface Found {
+  readonly candidate: Candidate;
+  readonly plan: Plan;
+}
+
+/** One way to help, with as many solvings as it takes to find out how far it has to go. Null: it does not help. */
+export type Attempt = (solve: Solve) => Found | null;
+
+/** The first of several candidates that works, the best first. They are made one by one, as they are tried. */
+export const firstOf =
+  (candidates: Iterable<Candidate>): Attempt =>
+  (solve) => {
+    for (const candidate of candidates) {
+      const plan = solve(candidate.machine);
+      if (plan) return { candidate, plan };
+    }
+    return null;
+  };
+
+/** The largest number from `low` to below `high` that works, where a smaller one works as soon as a larger one does. */
+export const largestOf =
+  (low: bigint, high: bigint, candidateFor: (value: bigint) => Candidate): Attempt =>
+  (solve) => {
+    let found: Found | null = null;
+    let [least, most] = [low, high - 1n];
+    while (least <= most) {
+      // The least first: where that does not help nothing does.
+      const value = found ? (least + most + 1n) / 2n : low;
+      const candidate = candidateFor(value);
+      const plan = solve(candidate.machine);
+      if (plan) {
+        found = { candidate, plan };
+        least = value + 1n;
+      } else if (!found) return null;
+      else most = value - 1n;
+    }
+    return found;
+  };

@@ -29,7 +29,7 @@ export function withBridge(machine: Machine, id: string, change: (bridge: Bridge
   return withFunction(machine, id, (fn) => (fn.bridge ? { ...fn, bridge: change(fn.bridge) } : fn));
 }
 
-/** The machine with a resource pinned elsewhere, or with `pin` undefined nowhere. */
+/** The machine with a resource or bus number pinned elsewhere, or with `pin` undefined nowhere. Windows can only be freed. */
 export function withPin(machine: Machine, id: string, subject: ConstraintSubject, pin: bigint | undefined): Machine {
   const repin = <T extends { pin?: bigint }>(one: T): T => {
     const copy = { ...one };
@@ -46,8 +46,9 @@ export function withPin(machine: Machine, id: string, subject: ConstraintSubject
       const bars = fn.sriov.bars.map((bar) => (`vf${bar.index}` === subject ? repin(bar) : bar));
       return { ...fn, sriov: { ...fn.sriov, bars } };
     }
-    if (!fn.bridge || pin !== undefined) return fn;
-    const kept = Object.entries(fn.bridge.pin).filter(([key]) => key !== subject);
-    return { ...fn, bridge: { ...fn.bridge, pin: Object.fromEntries(kept) } };
+    if (!fn.bridge) return fn;
+    const kept = Object.fromEntries(Object.entries(fn.bridge.pin).filter(([key]) => key !== subject));
+    const moved = pin !== undefined && (subject === 'secondary' || subject === 'subordinate');
+    return { ...fn, bridge: { ...fn.bridge, pin: { ...kept, ...(moved ? { [subject]: Number(pin) } : {}) } } };
   });
 }

@@ -1,6 +1,5 @@
 import type { AddressRange } from '../address/range.js';
-import type { Bar, Bridge, BridgePins, HostBridge, Machine, MachineFunction } from '../machine/model.js';
-import { noReserve } from '../machine/model.js';
+import type { Bar, Machine, MachineFunction } from '../machine/model.js';
 import type { ConstraintSubject } from './plan.js';
 
 /** What a conflict is looked for in: the three are solved apart. */
@@ -8,7 +7,8 @@ export type Field = 'buses' | 'memory' | 'io';
 
 /**
  * One thing that a machine asks for and that could be left out. A pin says that its subject is there, too; `size` is a
- * subject that may lie anywhere, `reserved` a range that nothing may use.
+ * subject that may lie anywhere, or without a subject all that the function asks for and all that is below it; `reserved`
+ * is a range that nothing may use.
  */
 export type Claim = FunctionClaim | ReservedClaim;
 
@@ -23,29 +23,27 @@ export interface FunctionClaim {
 export interface ReservedClaim {
   readonly kind: 'reserved';
   readonly range: AddressRange;
-  readonly reason: string;
+  /** Undefined: it is RAM. */
+  readonly reason: string | undefined;
 }
+
+export type Kind = FunctionClaim['kind'];
+type Add = (fn: MachineFunction, subject: ConstraintSubject | undefined, kind: Kind, size: bigint) => void;
 
 /** Every claim of the machine in one field; those that explain most come first. */
 export function claimsOf(machine: Machine, field: Field): Claim[] {
   const pins: Claim[] = [];
   const sizes: { claim: Claim; size: bigint }[] = [];
-  const add = (
-    host: number,
-    fn: MachineFunction,
-    subject: ConstraintSubject | undefined,
-    pinned: boolean,
-    size: bigint,
-  ) => {
-    const claim: Claim = { kind: pinned ? 'pin' : 'size', host, fn, ...(subject === undefined ? {} : { subject }) };
-    if (pinned) pins.push(claim);
-    else sizes.push({ claim, size });
-  };
   machine.hostBridges.forEach((bridge, host) => {
+    const add: Add = (fn, subject, kind, size) => {
+      const claim: Claim = { kind, host, fn, ...(subject === undefined ? {} : { subject }) };
+      if (kind === 'pin') pins.push(claim);
+      else sizes.push({ claim, size });
+    };
     const walk = (functions: readonly MachineFunction[]) => {
       for (const fn of functions) {
-        if (field === 'buses') busClaims(host, fn, add);
-        else addressClaims(host, fn, field, add);
+        if (field === 'buses') busClaims(fn, add);
+        else addressClaims(fn, field, add);
         if (fn.bridge) walk(fn.bridge.functions);
       }
     };
@@ -56,126 +54,44 @@ export function claimsOf(machine: Machine, field: Field): Claim[] {
   return [...pins, ...sizes.map(({ claim }) => claim), ...reserved];
 }
 
-type Add = (
-  host: number,
-  fn: MachineFunction,
-  subject: ConstraintSubject | undefined,
-  pinned: boolean,
-  size: bigint,
-) => void;
-
-function busClaims(host: number, fn: MachineFunction, add: Add): void {
-  if ((fn.sriov?.totalVfs ?? 0) > 0) add(host, fn, 'vf0', false, 0n);
+/** Bridges with a bridge below need no word of their own: what is below cannot be there without them. */
+function busClaims(fn: MachineFunction, add: Add): void {
   const { bridge } = fn;
-  if (!bridge) return;
-  if (bridge.pin.secondary === undefined && bridge.pin.subordinate === undefined) add(host, fn, undefined, false, 1n);
-  for (const subject of ['secondary', 'subordinate'] as const) {
-    if (bridge.pin[subject] !== undefined) add(host, fn, subject, true, 1n);
-  }
-  if (bridge.reserve.buses > 0) add(host, fn, 'reserve', false, BigInt(bridge.reserve.buses));
+  const pins = (['secondary', 'subordinate'] as const).filter((subject) => bridge?.pin[subject] !== undefined);
+  for (const subject of pins) add(fn, subject, 'pin', 1n);
+  if (bridge && bridge.reserve.buses > 0) add(fn, 'reserve', 'size', BigInt(bridge.reserve.buses));
+  const isLeaf = bridge?.functions.every((below) => !below.bridge) ?? false;
+  if (isLeaf) add(fn, undefined, 'size', 1n);
+  else if ((fn.sriov?.totalVfs ?? 0) > 0) add(fn, undefined, 'size', 0n);
 }
 
-function addressClaims(host: number, fn: MachineFunction, field: 'memory' | 'io', add: Add): void {
+function addressClaims(fn: MachineFunction, field: 'memory' | 'io', add: Add): void {
   const inField = (bar: Bar) => (bar.type === 'io') === (field === 'io');
-  for (const bar of fn.bars) if (inField(bar)) add(host, fn, bar.index, bar.pin !== undefined, bar.size);
-  if (fn.rom && field === 'memory') add(host, fn, 'rom', fn.rom.pin !== undefined, fn.rom.size);
+  const kindOf = ({ pin }: { readonly pin?: bigint }): Kind => (pin === undefined ? 'size' : 'pin');
+  for (const bar of fn.bars) if (inField(bar)) add(fn, bar.index, kindOf(bar), bar.size);
+  if (fn.rom && field === 'memory') add(fn, 'rom', kindOf(fn.rom), fn.rom.size);
   const vfs = BigInt(fn.sriov?.totalVfs ?? 0);
   if (vfs > 0n) {
-    for (const bar of fn.sriov?.bars ?? [])
-      if (inField(bar)) add(host, fn, `vf${bar.index}`, bar.pin !== undefined, bar.size * vfs);
+    for (const bar of fn.sriov?.bars ?? []) if (inField(bar)) add(fn, `vf${bar.index}`, kindOf(bar), bar.size * vfs);
   }
   if (!fn.bridge) return;
   const { pin, reserve } = fn.bridge;
   const kinds = field === 'io' ? (['io'] as const) : (['memory', 'prefetchable'] as const);
-  for (const kind of kinds) if (pin[kind]) add(host, fn, kind, true, pin[kind].size);
+  for (const kind of kinds) if (pin[kind]) add(fn, kind, 'pin', pin[kind].size);
   const room = kinds.reduce((sum, kind) => sum + reserve[kind], 0n);
-  if (room > 0n) add(host, fn, 'reserve', false, room);
+  if (room > 0n) add(fn, 'reserve', 'size', room);
 }
 
-/** What nothing may lie on; RAM's reason is `RAM`. */
-export const reservedClaims = (machine: Machine): ReservedClaim[] => [
-  ...machine.reserved.map(({ range, reason }): ReservedClaim => ({ kind: 'reserved', range, reason })),
-  ...machine.ram.map((range): ReservedClaim => ({ kind: 'reserved', range, reason: 'RAM' })),
-];
-
-/** The machine with nothing but `claims` in it, its windows, bridges, bus ranges and address bits as they are. */
-export function restrict(machine: Machine, field: Field, claims: readonly Claim[]): Machine {
-  const kept = new Map<MachineFunction, Map<ConstraintSubject | undefined, FunctionClaim['kind']>>();
-  const ranges = new Set<AddressRange>();
-  for (const claim of claims) {
-    if (claim.kind === 'reserved') {
-      ranges.add(claim.range);
-      continue;
-    }
-    const own = kept.get(claim.fn);
-    if (own) own.set(claim.subject, claim.kind);
-    else kept.set(claim.fn, new Map([[claim.subject, claim.kind]]));
+/** What nothing may lie on: reserved ranges and RAM. A conflict knows them by their base: of several one stands for all. */
+export function reservedClaims(machine: Machine): ReservedClaim[] {
+  const all: ReservedClaim[] = [
+    ...machine.reserved.map(({ range, reason }): ReservedClaim => ({ kind: 'reserved', range, reason })),
+    ...machine.ram.map((range): ReservedClaim => ({ kind: 'reserved', range, reason: undefined })),
+  ];
+  const byBase = new Map<bigint, ReservedClaim>();
+  for (const claim of all) {
+    const known = byBase.get(claim.range.base);
+    if (!known || known.range.limit < claim.range.limit) byBase.set(claim.range.base, claim);
   }
-  const functions = (list: readonly MachineFunction[]): MachineFunction[] =>
-    list.flatMap((fn) => {
-      const own = kept.get(fn);
-      const below = fn.bridge ? functions(fn.bridge.functions) : [];
-      if (!own && below.length === 0) return [];
-      return [field === 'buses' ? forBuses(fn, own, below) : forAddresses(fn, own, below)];
-    });
-  return {
-    ...machine,
-    reserved: machine.reserved.filter(({ range }) => ranges.has(range)),
-    ram: machine.ram.filter((range) => ranges.has(range)),
-    hostBridges: machine.hostBridges.map((host): HostBridge => ({ ...host, functions: functions(host.functions) })),
-  };
-}
-
-type Own = ReadonlyMap<ConstraintSubject | undefined, FunctionClaim['kind']> | undefined;
-
-function forBuses(fn: MachineFunction, own: Own, below: readonly MachineFunction[]): MachineFunction {
-  const { id, slot, sriov, bridge } = fn;
-  const pin: BridgePins = {
-    ...(bridge?.pin.secondary !== undefined && own?.get('secondary') === 'pin'
-      ? { secondary: bridge.pin.secondary }
-      : {}),
-    ...(bridge?.pin.subordinate !== undefined && own?.get('subordinate') === 'pin'
-      ? { subordinate: bridge.pin.subordinate }
-      : {}),
-  };
-  const reserve = { ...noReserve, buses: own?.has('reserve') ? (bridge?.reserve.buses ?? 0) : 0 };
-  return {
-    id,
-    slot,
-    bars: [],
-    ...(sriov && own?.has('vf0') ? { sriov } : {}),
-    ...(bridge ? { bridge: { ...bridge, pin, reserve, functions: below } } : {}),
-  };
-}
-
-function forAddresses(fn: MachineFunction, own: Own, below: readonly MachineFunction[]): MachineFunction {
-  const { id, slot, rom, sriov, bridge } = fn;
-  const keep = <T extends { pin?: bigint }>(subject: ConstraintSubject, from: T): T[] => {
-    const as = own?.get(subject);
-    if (as === undefined) return [];
-    if (as === 'pin') return [from];
-    const free = { ...from };
-    delete free.pin;
-    return [free];
-  };
-  const [keptRom] = rom ? keep('rom', rom) : [];
-  const vfBars = sriov?.bars.flatMap((bar) => keep(`vf${bar.index}`, bar)) ?? [];
-  return {
-    id,
-    slot,
-    bars: fn.bars.flatMap((bar) => keep(bar.index, bar)),
-    ...(keptRom ? { rom: keptRom } : {}),
-    ...(sriov && vfBars.length > 0 ? { sriov: { ...sriov, bars: vfBars } } : {}),
-    ...(bridge ? { bridge: bridgeFor(bridge, own, below) } : {}),
-  };
-}
-
-function bridgeFor(bridge: Bridge, own: Own, below: readonly MachineFunction[]): Bridge {
-  const pinned = (['io', 'memory', 'prefetchable'] as const).filter((kind) => own?.get(kind) === 'pin');
-  return {
-    ...bridge,
-    reserve: own?.has('reserve') ? { ...bridge.reserve, buses: 0 } : noReserve,
-    pin: Object.fromEntries(pinned.map((kind) => [kind, bridge.pin[kind]])),
-    functions: below,
-  };
+  return [...byBase.values()];
 }

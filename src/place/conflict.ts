@@ -1,84 +1,126 @@
 import type { Machine } from '../machine/model.js';
+import type { Background } from './background.js';
+import { backgroundOf, lift } from './background.js';
 import type { Budget } from './budget.js';
 import { OutOfBudget } from './budget.js';
 import { numberBuses } from './bus-numbers.js';
-import type { Background } from './background.js';
-import { backgroundOf, lift } from './background.js';
 import type { Claim, Field } from './claims.js';
-import { restrict } from './claims.js';
+import { claimsOf } from './claims.js';
+import { Excerpts } from './excerpt.js';
 import { isWindow } from './names.js';
 import { quickXplain } from './quick-xplain.js';
 import { solveSpace } from './solve.js';
 
-/** What one solving of a part of the machine may cost, in steps. */
+/** What one solving of a part of the machine may cost, in steps; and where the answer decides whether all is said. */
 const SHARE = 20_000;
+const LARGE_SHARE = 200_000;
 
 export interface Core {
   readonly field: Field;
-  /** Cannot hold together; any one less can. */
+  /** Cannot hold together. */
   readonly claims: readonly Claim[];
   /** What the machine is like that stands in the way: without any one of these there would be a plan. */
   readonly background: readonly Background[];
-  /** False where the search for a smaller conflict reached its limit. */
+  /** Without any one of the claims the rest has a plan. False: the search for a smaller conflict reached its limit. */
   readonly isMinimal: boolean;
 }
 
-/** Finds out why one field of a machine has no solution. */
+/** Claims that have no solution in `field`. */
+interface Impossible {
+  readonly claims: readonly Claim[];
+  readonly field: Field;
+}
+
+const fields: readonly Field[] = ['buses', 'memory', 'io'];
+
+/** Finds out why a machine has no plan. */
 export class Inquiry {
-  #isSure = true;
+  readonly #excerpts: Excerpts;
 
   constructor(
     private readonly machine: Machine,
-    private readonly field: Field,
     private readonly budget: Budget,
-  ) {}
-
-  /** A minimal part of `claims`, which have no plan, that has none with the machine's background. */
-  minimalCore(claims: readonly Claim[]): Core {
-    let core = quickXplain(claims, this.#impossible);
-    for (let weaker = this.#weakened(core); weaker; weaker = this.#weakened(core)) {
-      core = quickXplain(weaker, this.#impossible);
-    }
-    return this.coreOf(core);
+  ) {
+    this.#excerpts = new Excerpts(machine);
   }
 
-  /** Whether `claims` alone have no plan, and need each of their pins for that. */
-  isConflict(claims: readonly Claim[]): boolean {
-    return this.#impossible(claims) && !this.#weakened(claims);
-  }
-
-  /** A minimal conflict, with what the machine is like that stands in the way. */
-  coreOf(claims: readonly Claim[]): Core {
-    const { machine, field } = this;
-    const restricted = restrict(machine, field, claims);
-    const background = backgroundOf(machine, field, claims).filter((one) => this.#isSolvable(lift(restricted, one)));
-    return { field, claims, background, isMinimal: this.#isSure };
-  }
-
-  readonly #impossible = (claims: readonly Claim[]): boolean =>
-    this.#isSolvable(restrict(this.machine, this.field, claims)) === false;
-
-  /** Undefined: not known within the budget. */
-  #isSolvable(machine: Machine): boolean | undefined {
-    const budget = this.budget.part(SHARE);
-    try {
-      const found = this.field === 'buses' ? numberBuses(machine, budget) : solveSpace(machine, this.field, budget);
-      return found !== null;
-    } catch (error) {
-      if (!(error instanceof OutOfBudget)) throw error;
-      this.#isSure = false;
-      return undefined;
+  /**
+   * A minimal part of `claims`, which have no solution in `field`. Minimal as one says it: of a machine with nothing in it
+   * but what the rest of the claims names there is a whole plan, bus numbers and all.
+   */
+  coreOf(claims: readonly Claim[], field: Field): Core {
+    let core = this.#shrunk({ claims, field });
+    for (;;) {
+      const { smaller, isSure } = this.#smaller(core);
+      if (!smaller) return { ...core, background: this.#background(core), isMinimal: isSure };
+      core = this.#shrunk(smaller.field === core.field ? smaller : this.#translated(smaller));
     }
   }
 
-  /** Where a pinned resource of a conflict has no place even without its pin, the pin is beside the point. */
-  #weakened(core: readonly Claim[]): readonly Claim[] | null {
-    if (this.field === 'buses') return null;
-    for (const claim of core) {
-      if (claim.kind !== 'pin' || isWindow(claim)) continue;
-      const weaker = core.map((other): Claim => (other === claim ? { ...claim, kind: 'size' } : other));
-      if (this.#impossible(weaker)) return weaker;
+  /** Known to have no solution. */
+  isImpossible({ claims, field }: Impossible): boolean {
+    return solvable(this.#excerpts.of(claims), field, this.budget.part(SHARE)) === false;
+  }
+
+  #shrunk({ claims, field }: Impossible): Impossible {
+    return { claims: quickXplain(claims, (some) => this.isImpossible({ claims: some, field })), field };
+  }
+
+  /** The same part of the machine as what it asks for in the field. */
+  #translated({ claims, field }: Impossible): Impossible {
+    const all = claimsOf(this.#excerpts.of(claims), field);
+    return { claims: all.map((claim) => this.#excerpts.whole(claim)), field };
+  }
+
+  /** What has no plan either with one claim less, or with one pinned resource anywhere. */
+  #smaller({ claims }: Impossible): { readonly smaller: Impossible | null; readonly isSure: boolean } {
+    let isSure = true;
+    for (const part of smallerParts(claims)) {
+      const field = this.#impossibleField(part);
+      if (field) return { smaller: { claims: part, field }, isSure };
+      if (field === undefined) isSure = false;
     }
-    return null;
+    return { smaller: null, isSure };
+  }
+
+  /** In what `claims` have no solution; null: in nothing; undefined: not known within the budget. */
+  #impossibleField(claims: readonly Claim[]): Field | null | undefined {
+    const part = this.#excerpts.of(claims);
+    let isSure = true;
+    for (const field of fields) {
+      const found =
+        solvable(part, field, this.budget.part(SHARE)) ?? solvable(part, field, this.budget.part(LARGE_SHARE));
+      if (found === false) return field;
+      if (found === undefined) isSure = false;
+    }
+    return isSure ? null : undefined;
+  }
+
+  #background({ claims, field }: Impossible): readonly Background[] {
+    const part = this.#excerpts.of(claims);
+    return backgroundOf(this.machine, field, claims).filter((one) => {
+      const lifted = lift(part, one);
+      return fields.every((each) => solvable(lifted, each, this.budget.part(SHARE)) === true);
+    });
+  }
+}
+
+/** `claims` with one left out; and where a resource is pinned with its pin alone left out. */
+function* smallerParts(claims: readonly Claim[]): Iterable<readonly Claim[]> {
+  for (const [i, claim] of claims.entries()) {
+    yield claims.toSpliced(i, 1);
+    if (claim.kind !== 'pin' || isWindow(claim) || claim.subject === 'secondary' || claim.subject === 'subordinate')
+      continue;
+    yield claims.with(i, { ...claim, kind: 'size' });
+  }
+}
+
+/** Undefined: not known within the budget. */
+function solvable(machine: Machine, field: Field, budget: Budget): boolean | undefined {
+  try {
+    return (field === 'buses' ? numberBuses(machine, budget) : solveSpace(machine, field, budget)) !== null;
+  } catch (error) {
+    if (!(error instanceof OutOfBudget)) throw error;
+    return undefined;
   }
 }

@@ -1,14 +1,16 @@
 import type { Machine } from '../machine/model.js';
+import { pinArgument } from './argue-pins.js';
+import { sameRoot } from './argue-buses.js';
 import type { Budget } from './budget.js';
+import type { Solve } from './candidate.js';
 import type { Field } from './claims.js';
 import { claimsOf } from './claims.js';
 import type { Core } from './conflict.js';
 import { Inquiry } from './conflict.js';
-import { pinFault } from './pin-faults.js';
+import { Evidence } from './evidence.js';
 import type { Infeasible } from './plan.js';
-import type { Solve } from './candidate.js';
 import { remediesFor } from './remedy.js';
-import { constraintsOf, sameRoot, summaryOf } from './sentences.js';
+import { constraintsOf, summaryOf } from './sentences.js';
 
 export interface ExplainOptions {
   /** For finding the conflict. */
@@ -19,28 +21,31 @@ export interface ExplainOptions {
 
 /** Why `machine` has no solution in `field`, which is known to have none. */
 export function explain(machine: Machine, field: Field, { budget, solve }: ExplainOptions): Infeasible {
-  const { core, summary } = findCore(machine, field, budget);
+  const core = coreOf(machine, field, budget);
+  const summary = summaryOf(machine, core);
   return {
     status: 'infeasible',
-    conflict: { summary: core.isMinimal ? summary : `${summary} ${UNSURE}`, constraints: constraintsOf(machine, core) },
+    conflict: {
+      summary: core.isMinimal ? summary : `${summary} ${UNSURE}`,
+      constraints: constraintsOf(machine, core),
+      ...(core.isMinimal ? {} : { minimal: false }),
+    },
     remedies: solve ? remediesFor(machine, core, solve) : [],
   };
 }
 
-const UNSURE = 'There may be a shorter reason: the search for it reached its limit.';
+const UNSURE =
+  'Some of the constraints may not be needed for that: the search for a smaller conflict reached its limit.';
 
-function findCore(machine: Machine, field: Field, budget: Budget): { core: Core; summary: string } {
-  const inquiry = new Inquiry(machine, field, budget);
+function coreOf(machine: Machine, field: Field, budget: Budget): Core {
+  const inquiry = new Inquiry(machine, budget);
   const claims = claimsOf(machine, field);
   if (field === 'buses') {
-    const summary = sameRoot(machine);
-    const background = machine.hostBridges.map((host) => ({ kind: 'bus-range', host }) as const);
-    if (summary) return { core: { field, claims: [], background, isMinimal: true }, summary };
-  } else {
-    const fault = pinFault(machine, field, claims);
-    if (fault && inquiry.isConflict(fault.claims))
-      return { core: inquiry.coreOf(fault.claims), summary: fault.summary };
+    const twins = sameRoot(machine);
+    if (!twins) return inquiry.coreOf(claims, field);
+    return { field, claims: [], background: twins.map((host) => ({ kind: 'bus-range', host })), isMinimal: true };
   }
-  const core = inquiry.minimalCore(claims);
-  return { core, summary: summaryOf(machine, core) };
+  // What a pin says by itself is the shortest of conflicts, and quickly seen.
+  const pins = pinArgument(new Evidence(machine, field, claims))?.claims;
+  return inquiry.coreOf(pins && inquiry.isImpossible({ claims: pins, field }) ? pins : claims, field);
 }

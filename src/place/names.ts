@@ -1,74 +1,32 @@
 import { formatSize, hex } from '../address/format.js';
-import type { Bar, HostWindow, MachineFunction } from '../machine/model.js';
-import type { Claim, FunctionClaim } from './claims.js';
+import type { BarType, HostWindow, MachineFunction } from '../machine/model.js';
+import type { Claim, FunctionClaim, ReservedClaim } from './claims.js';
+import type { Span, WindowKind } from './item.js';
 import type { ConstraintSubject } from './plan.js';
 
-/** What a claim is about, as numbers: where they are asked for, how much, at multiples of what. */
-export interface Facts {
-  readonly size: bigint;
-  readonly align: bigint;
-  readonly pin: bigint | undefined;
-  /** `mem64` may lie anywhere, `mem32` below 4 GiB. */
-  readonly type: Bar['type'];
-  readonly prefetchable: boolean;
-}
+/* What things are called in sentences. */
 
-export function factsOf({ fn, subject }: Pick<FunctionClaim, 'fn' | 'subject'>): Facts | undefined {
-  if (typeof subject === 'number') {
-    const bar = fn.bars.find(({ index }) => index === subject);
-    return bar && { ...bar, align: bar.size, pin: bar.pin };
-  }
-  if (subject === 'rom') {
-    return fn.rom && { size: fn.rom.size, align: fn.rom.size, pin: fn.rom.pin, type: 'mem32', prefetchable: false };
-  }
-  if (subject?.startsWith('vf')) {
-    const bar = fn.sriov?.bars.find(({ index }) => `vf${index}` === subject);
-    return bar && { ...bar, size: bar.size * BigInt(fn.sriov?.totalVfs ?? 0), align: bar.size, pin: bar.pin };
-  }
-  if (subject === 'io' || subject === 'memory' || subject === 'prefetchable') {
-    const range = fn.bridge?.pin[subject];
-    const align = subject === 'io' ? 0x1000n : 0x10_0000n;
-    const type = subject === 'io' ? 'io' : subject === 'memory' || fn.bridge?.prefetchable === 32 ? 'mem32' : 'mem64';
-    return range && { size: range.size, align, pin: range.base, type, prefetchable: subject === 'prefetchable' };
-  }
-  if (subject === 'reserve') return roomOf(fn);
-  return undefined;
-}
+/** Of a bridge window. */
+export const kindName = (kind: WindowKind): string => (kind === 'io' ? 'I/O' : kind);
 
-/** Hotplug room, where it is of one kind; it may start anywhere. */
-function roomOf({ bridge }: MachineFunction): Facts | undefined {
-  const types = { io: 'io', memory: 'mem32', prefetchable: bridge?.prefetchable === 32 ? 'mem32' : 'mem64' } as const;
-  const kinds = (['io', 'memory', 'prefetchable'] as const).filter((kind) => (bridge?.reserve[kind] ?? 0n) > 0n);
-  const [kind] = kinds;
-  if (!bridge || !kind || kinds.length > 1) return undefined;
-  return {
-    size: bridge.reserve[kind],
-    align: 1n,
-    pin: undefined,
-    type: types[kind],
-    prefetchable: kind === 'prefetchable',
-  };
-}
+export const article = (noun: string): string => `${/^[aeiou]/i.test(noun) ? 'an' : 'a'} ${noun}`;
 
-/** `dev0 BAR 2`, `the ROM of dev0`, `the VF BAR 0 group of nic (8 x 16 MiB)`. */
+/** `dev0 BAR 2`, `the ROM of dev0`, `the VF BAR 0 group of nic (8 x 16 MiB)`, `the memory window of rp1`. */
 export function nameOf(fn: MachineFunction, subject: ConstraintSubject | undefined): string {
-  if (subject === undefined) return `everything behind ${fn.id}`;
+  if (subject === undefined) return `all of ${fn.id}`;
   if (typeof subject === 'number') return `${fn.id} BAR ${subject}`;
   switch (subject) {
     case 'rom':
       return `the ROM of ${fn.id}`;
     case 'io':
-      return `the I/O window of ${fn.id}`;
     case 'memory':
-      return `the memory window of ${fn.id}`;
     case 'prefetchable':
-      return `the prefetchable window of ${fn.id}`;
+      return `the ${kindName(subject)} window of ${fn.id}`;
     case 'secondary':
-      return `the secondary bus number of ${fn.id}`;
     case 'subordinate':
-      return `the subordinate bus number of ${fn.id}`;
+      return `the ${subject} bus number of ${fn.id}`;
     case 'reserve':
-      return `the hotplug room of ${fn.id}`;
+      return reserveName(fn);
     default: {
       const bar = fn.sriov?.bars.find(({ index }) => `vf${index}` === subject);
       const count = fn.sriov?.totalVfs ?? 0;
@@ -77,13 +35,38 @@ export function nameOf(fn: MachineFunction, subject: ConstraintSubject | undefin
   }
 }
 
-export const span = (base: bigint, size: bigint): string => `${hex(base)}-${hex(base + size - 1n)}`;
+/** Hotplug room, of one kind where a bridge has several. */
+export const reserveName = (fn: MachineFunction, kind?: WindowKind): string =>
+  `the ${kind ? `${kindName(kind)} ` : ''}hotplug room of ${fn.id}`;
 
-const windowNames = { io: 'I/O window', mem32: '32-bit window', mem64: '64-bit window' } as const;
+/** Names of several things, those of one function together: `dev0 BAR 2 and BAR 4`. */
+export function namesOf(claims: readonly { readonly claim: FunctionClaim; readonly name: string }[]): string {
+  const [first, ...rest] = claims;
+  const bars = rest.flatMap(({ claim: { fn, subject } }) =>
+    fn === first?.claim.fn && typeof subject === 'number' ? [`BAR ${subject}`] : [],
+  );
+  if (first && typeof first.claim.subject === 'number' && bars.length === rest.length)
+    return listed([first.name, ...bars]);
+  return listed(claims.map(({ name }) => name));
+}
+
+export const reservedName = ({ range, reason }: ReservedClaim): string =>
+  reason === undefined ? `RAM at ${range.toString()}` : `the reserved range ${range.toString()} (${reason})`;
+
+/** `0x10000000-0x3efeffff`, both ends included. */
+export const spanOf = ({ base, limit }: Span): string => `${hex(base)}-${hex(limit)}`;
+
+const windowKinds: Readonly<Record<BarType, string>> = {
+  io: 'I/O window',
+  mem32: '32-bit window',
+  mem64: '64-bit window',
+};
+/** Of a host bridge. */
+export const windowKind = (type: BarType): string => windowKinds[type];
 
 /** `the 32-bit window 0x10000000-0x3efeffff`. */
-export const windowName = (window: HostWindow): string =>
-  `the ${windowNames[window.type]} ${span(window.base, window.size)}`;
+export const windowName = ({ type, base, size }: HostWindow): string =>
+  `the ${windowKind(type)} ${spanOf({ base, limit: base + size - 1n })}`;
 
 /** `a`, `a and b`, `a, b and c`; after `most` of them the rest is counted. */
 export function listed(parts: readonly string[], most = 8): string {
@@ -93,13 +76,18 @@ export function listed(parts: readonly string[], most = 8): string {
 }
 
 /** Starts a sentence; ids stay as they are. */
-export const capital = (text: string): string => (text.startsWith('the ') ? `The ${text.slice(4)}` : text);
+export const capital = (text: string): string =>
+  text.replace(/^(?:the|there|all|both) /, (word) => word.charAt(0).toUpperCase() + word.slice(1));
 
 /** `512 GiB`, and `0x2eff0000 bytes` where no unit makes it short. */
 export function amount(size: bigint): string {
   const text = formatSize(size);
   return /^\d{1,4} /.test(text) ? text : `${hex(size)} bytes`;
 }
+
+/** `1 bus number`, `2 bus numbers`. */
+export const counted = (count: number | bigint, noun: string): string =>
+  `${count} ${noun}${BigInt(count) === 1n ? '' : 's'}`;
 
 export const isFunctionClaim = (claim: Claim): claim is FunctionClaim => claim.kind !== 'reserved';
 

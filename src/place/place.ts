@@ -33,9 +33,9 @@ export function place(machine: Machine, options: PlaceOptions = {}): PlanResult 
   if (found === null) return undecided(steps, stop?.() ?? false);
   if (typeof found !== 'string') return found;
   const remedies = new Budget(REMEDIES_STEPS, stop);
-  const solve = (changed: Machine): Plan | null => {
+  const solve = (changed: Machine): Plan | null | undefined => {
     const plan = remedies.isSpent ? null : attempt(changed, remedies.part(REMEDY_STEPS));
-    return typeof plan === 'string' ? null : plan;
+    return plan === null ? undefined : typeof plan === 'string' ? null : plan;
   };
   const budget = new Budget(EXPLAIN_STEPS, stop);
   return explain(machine, found, { budget, ...(options.remedies === false ? {} : { solve }) });

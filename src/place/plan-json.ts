@@ -20,7 +20,11 @@ export function planToJson(result: PlanResult): PlanJson {
       return {
         pinbar: 1,
         status: 'infeasible',
-        conflict: { summary: result.conflict.summary, constraints: result.conflict.constraints.map(constraintToJson) },
+        conflict: {
+          summary: result.conflict.summary,
+          constraints: result.conflict.constraints.map(constraintToJson),
+          ...(result.conflict.minimal === false ? { minimal: false } : {}),
+        },
         remedies: result.remedies.map(({ change, verified }) => ({ change, verified })),
       };
     case 'undecided':
@@ -129,7 +133,9 @@ export function planFromJson(value: unknown): PlanResult {
     const known = Object.fromEntries(Object.entries(given).filter(([, one]) => one !== undefined));
     return { kind, ...known, detail };
   });
-  return { status: 'infeasible', conflict: { summary: found.conflict.summary, constraints }, remedies: found.remedies };
+  const { summary, minimal } = found.conflict;
+  const conflict = { summary, constraints, ...(minimal === undefined ? {} : { minimal }) };
+  return { status: 'infeasible', conflict, remedies: found.remedies };
 }
 
 function placedFromJson(found: PlacedParsed): Plan {

@@ -115,7 +115,14 @@ export const planSchema = v.pipe(
     v.object({
       pinbar: version,
       status: v.literal('infeasible'),
-      conflict: v.object({ summary: v.string(), constraints: v.array(constraint) }),
+      conflict: v.object({
+        summary: v.string(),
+        constraints: v.array(constraint),
+        minimal: v.pipe(
+          v.optional(v.literal(false)),
+          v.description('Given where it was not shown that every constraint is needed.'),
+        ),
+      }),
       remedies: v.array(v.object({ change: v.string(), verified: v.boolean() })),
     }),
     v.object({ pinbar: version, status: v.literal('undecided'), summary: v.string() }),

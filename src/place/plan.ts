@@ -74,6 +74,8 @@ export interface Conflict {
   /** One paragraph in plain words, with the arithmetic. */
   readonly summary: string;
   readonly constraints: readonly Constraint[];
+  /** Given where the search for a smaller conflict reached its limit: some of the constraints may not be needed. */
+  readonly minimal?: false;
 }
 
 export const constraintKinds = ['pin', 'size', 'window', 'reserved', 'bridge', 'bus-range', 'address-bits'] as const;

@@ -1,38 +1,38 @@
-import { alignDown, alignUp } from '../address/align.js';
-import { formatQemuSize, formatSize, hex } from '../address/format.js';
-import { ADDRESS_SPACE, FOUR_GIB, GiB, MiB } from '../address/kinds.js';
-import { AddressRange } from '../address/range.js';
+import { alignDown, alignUp, maxOf, minOf } from '../address/align.js';
+import { formatSize, hex } from '../address/format.js';
+import { ADDRESS_SPACE, FOUR_GIB, MiB } from '../address/kinds.js';
+import { AddressRange as Range } from '../address/range.js';
 import { RangeSet } from '../address/range-set.js';
-import type { HostBridge, HostWindow, Machine, MachineFunction } from '../machine/model.js';
-import { findBoard } from '../machine/boards/boards.js';
-import { isSince } from '../machine/boards/release.js';
-import { Problem } from '../problem/problem.js';
-import { withBridge, withHost } from './changes.js';
-import type { ReservedClaim } from './claims.js';
+import type { Bridge, HostBridge, HostWindow, Machine, MachineFunction } from '../machine/model.js';
+import type { Attempt, Candidate } from './candidate.js';
+import { firstOf } from './candidate.js';
+import { withFunctions, withHost } from './changes.js';
 import type { Core } from './conflict.js';
-import { factsOf, isFunctionClaim, windowName } from './names.js';
-import type { Attempt } from './candidate.js';
+import { article, isFunctionClaim, listed, windowName } from './names.js';
+import type { Need } from './needs.js';
+import { shapeOf, Sites } from './needs.js';
+import { howOnQ35, isBoardsOwn } from './remedy-board.js';
 
-/** What the machine is like, changed: windows, address bits, bus ranges, RAM, an option of the machine file. */
+/** What the machine is like, changed: windows, address bits, bus ranges, bridges, an option of the machine file. */
 export function* limitRemedies(machine: Machine, core: Core): Iterable<Attempt> {
-  yield exception(machine, core);
+  yield firstOf(exception(machine, core));
   for (const one of core.background) {
-    if (one.kind === 'window') {
-      yield boardOption(machine, one.host, one.window);
-      yield largerWindow(machine, one.host, one.window);
-    } else if (one.kind === 'address-bits') yield moreBits(machine, one.bits);
-    else if (one.kind === 'bus-range') yield moreBuses(machine, one.host);
-    else yield widerBridge(machine, one.fn);
+    if (one.kind === 'window') yield firstOf(largerWindow(machine, one.host, one.window));
+    else if (one.kind === 'address-bits') yield firstOf(moreBits(machine, one.bits));
+    else if (one.kind === 'bus-range') yield firstOf(moreBuses(machine, one.host));
   }
-  for (const claim of core.claims) if (claim.kind === 'reserved') yield clearance(machine, core, claim);
+  if (core.field === 'buses') return;
+  const needs = new Sites(machine).needsOf(core.claims, core.field);
+  yield firstOf(widerBridges(machine, needs, core.field));
+  for (const need of needs) yield firstOf(missingWindow(machine, need, core.field));
 }
 
 /** PCI Express Base 6.0 §7.5.1.2.1: a non-prefetchable BAR may lie in a prefetchable window under conditions. */
-function* exception(machine: Machine, core: Core): Attempt {
+function* exception(machine: Machine, core: Core): Iterable<Candidate> {
   if (machine.allowNonPrefetchableInPrefetchable) return;
   const asked = core.claims.some((claim) => {
-    const facts = isFunctionClaim(claim) ? factsOf(claim) : undefined;
-    return facts?.type === 'mem64' && !facts.prefetchable;
+    const shape = isFunctionClaim(claim) ? shapeOf(claim) : undefined;
+    return shape?.type === 'mem64' && !shape.prefetchable;
   });
   if (!asked) return;
   const change =
@@ -40,103 +40,123 @@ function* exception(machine: Machine, core: Core): Attempt {
   yield { change, machine: { ...machine, allowNonPrefetchableInPrefetchable: true } };
 }
 
-/** `highmem-mmio-size` of aarch64 virt, QEMU 10.0 and later: a power of two, and the window lies at a multiple of it. */
-function* boardOption(machine: Machine, host: HostBridge, window: HostWindow): Attempt {
-  const board = findBoard(machine.board, machine.arch);
-  const known = board?.properties.some(({ name }) => name === 'highmem-mmio-size') ?? false;
-  if (!board || !known || window.type !== 'mem64' || !isSince(machine.qemu, [10, 0])) return;
-  const ram = machine.ram.reduce((sum, range) => sum + range.size, 0n);
-  const most = 1n << BigInt((machine.physicalAddressBits ?? 52) - 1);
-  for (let size = window.size * 2n; size <= most; size *= 2n) {
-    const properties = { ...machine.properties, 'highmem-mmio-size': hex(size) };
-    let high: HostWindow | undefined;
-    try {
-      high = board.map({ ram, properties, qemu: machine.qemu }).hostBridge.windows.find(({ type }) => type === 'mem64');
-    } catch (error) {
-      if (error instanceof Problem || error instanceof RangeError) return;
-      throw error;
-    }
-    if (!high) return;
-    const change = `set the machine property highmem-mmio-size=${formatQemuSize(size)} (QEMU 10.0 or later): the 64-bit window is then ${hex(high.base)}-${hex(high.base + high.size - 1n)}`;
-    const changed = withWindow(machine, host, window, high);
-    yield { change, machine: { ...changed, properties } };
-  }
-}
-
-/** Only where the machine file, and no board, says what the windows are. */
-function* largerWindow(machine: Machine, host: HostBridge, window: HostWindow): Attempt {
-  if (findBoard(machine.board, machine.arch)) return;
+/** Not where a board says what the windows are. */
+function* largerWindow(machine: Machine, host: HostBridge, window: HostWindow): Iterable<Candidate> {
+  if (isBoardsOwn(machine, host)) return;
   const most = window.type === 'mem64' ? ADDRESS_SPACE : FOUR_GIB;
-  const change = (wider: HostWindow) =>
-    `let ${windowName(window)} of ${host.id} be ${hex(wider.base)}-${hex(wider.base + wider.size - 1n)} (${formatSize(wider.size)})`;
+  const candidate = (wider: HostWindow): Candidate => ({
+    change: `let ${windowName(window)} of ${host.id} be ${hex(wider.base)}-${hex(wider.base + wider.size - 1n)} (${formatSize(wider.size)})${howOnQ35(machine, wider)}`,
+    machine: withHost(machine, host.id, (one) => ({
+      ...one,
+      windows: one.windows.map((other) => (other === window ? wider : other)),
+    })),
+  });
+  const { lower, upper } = roomAround(machine, host, window);
   for (let step = window.type === 'io' ? 0x1000n : MiB; step <= most; step *= 2n) {
-    const end = alignUp(window.base + window.size, step);
-    const up = { ...window, size: end - window.base };
-    if (end <= most && up.size > window.size)
-      yield { change: change(up), machine: withWindow(machine, host, window, up) };
-    const base = alignDown(window.base, step);
-    const down = {
-      ...window,
-      base,
-      size: window.base + window.size - base,
-      cpuBase: window.cpuBase - window.base + base,
+    const end = minOf(alignUp(window.base + window.size, step), upper);
+    if (end > window.base + window.size) yield candidate({ ...window, size: end - window.base });
+    const base = maxOf(alignDown(window.base, step), lower);
+    if (base >= window.base) continue;
+    const size = window.base + window.size - base;
+    yield candidate({ ...window, base, size, cpuBase: window.cpuBase - window.base + base });
+  }
+}
+
+/** How far a window can grow before it meets RAM or another window, by bus address: first address, one past the last. */
+function roomAround(machine: Machine, host: HostBridge, window: HostWindow): { lower: bigint; upper: bigint } {
+  const shift = window.cpuBase - window.base;
+  const others = machine.hostBridges.flatMap(({ id, windows }) =>
+    windows
+      .filter((other) => other !== window && (other.type === 'io') === (window.type === 'io'))
+      .flatMap((other) => [
+        Range.sized(other.cpuBase, other.size),
+        ...(id === host.id ? [Range.sized(other.base + shift, other.size)] : []),
+      ]),
+  );
+  const taken = window.type === 'io' ? others : [...others, ...machine.ram];
+  const end = window.cpuBase + window.size;
+  const most = minOf(window.type === 'mem64' ? ADDRESS_SPACE : FOUR_GIB, ADDRESS_SPACE - shift);
+  return {
+    lower: taken.reduce(
+      (low, { limit }) => (limit < window.cpuBase ? maxOf(low, limit + 1n - shift) : low),
+      maxOf(0n, -shift),
+    ),
+    upper: taken.reduce((high, { base }) => (base >= end ? minOf(high, base - shift) : high), most),
+  };
+}
+
+/** A window of a kind that the host bridge has not: as large as what needs it, where nothing is. */
+function* missingWindow(machine: Machine, need: Need, field: 'memory' | 'io'): Iterable<Candidate> {
+  const host = machine.hostBridges[need.claim.host];
+  const type = field === 'io' ? 'io' : need.onRoot.includes('mem64') ? 'mem64' : 'mem32';
+  if (!host || isBoardsOwn(machine, host) || host.windows.some((window) => window.type === type)) return;
+  const taken = machine.hostBridges.flatMap(({ windows }) =>
+    windows
+      .filter((window) => (window.type === 'io') === (type === 'io'))
+      .flatMap(({ base, cpuBase, size }) => [Range.sized(cpuBase, size), Range.sized(base, size)]),
+  );
+  const blocked = type === 'io' ? taken : [...taken, ...machine.ram, ...machine.reserved.map(({ range }) => range)];
+  const most =
+    type === 'mem64' ? 1n << BigInt(machine.physicalAddressBits ?? 64) : type === 'io' ? 0x1_0000n : FOUR_GIB;
+  const floor = type === 'mem64' ? FOUR_GIB : 0n;
+  if (most <= floor) return;
+  const free = RangeSet.of([Range.of(floor, most - 1n)]).subtract(blocked).ranges;
+  for (
+    let size = alignUp(need.size, type === 'io' ? 0x1000n : MiB), tries = 0;
+    size <= most && tries < 8;
+    size *= 2n, tries++
+  ) {
+    const step = powerAbove(size);
+    const piece = free.find(({ base, limit }) => alignUp(base, step) + step - 1n <= limit);
+    if (!piece) return;
+    const base = alignUp(piece.base, step);
+    const window: HostWindow = { type, base, size: step, cpuBase: base };
+    yield {
+      change: `give ${host.id} ${article(windowName(window).slice(4))} (${formatSize(step)})${howOnQ35(machine, window)}`,
+      machine: withHost(machine, host.id, (one) => ({ ...one, windows: [...one.windows, window] })),
     };
-    if (down.size > window.size && down.cpuBase >= 0n) {
-      yield { change: change(down), machine: withWindow(machine, host, window, down) };
-    }
   }
 }
 
-const withWindow = (machine: Machine, host: HostBridge, from: HostWindow, to: HostWindow): Machine =>
-  withHost(machine, host.id, (one) => ({
-    ...one,
-    windows: one.windows.map((window) => (window === from ? to : window)),
-  }));
+const powerAbove = (size: bigint): bigint => 1n << BigInt((size - 1n).toString(2).length);
 
-/** A bridge that decodes more, in place of one that decodes less. */
-function* widerBridge(machine: Machine, { id, bridge }: MachineFunction): Attempt {
-  if (!bridge) return;
-  const { io, prefetchable } = bridge;
-  if (io !== 32) {
-    const change = `use a bridge with a 32-bit I/O window for ${id}${io === 0 ? ', which has none' : ' instead of a 16-bit one'}`;
-    yield { change, machine: withBridge(machine, id, (one) => ({ ...one, io: 32 })) };
-  }
-  if (prefetchable !== 64) {
-    const change = `use a bridge with a 64-bit prefetchable window for ${id}${prefetchable === 0 ? ', which has none' : ' instead of a 32-bit one'}`;
-    yield { change, machine: withBridge(machine, id, (one) => ({ ...one, prefetchable: 64 })) };
-  }
+/** Bridges that decode less than they might, above what asks for it: one of them exchanged, or all. */
+function* widerBridges(machine: Machine, needs: readonly Need[], field: 'memory' | 'io'): Iterable<Candidate> {
+  const bridges = [...new Set(needs.flatMap(({ above }) => above))].filter(({ bridge }) =>
+    field === 'io' ? bridge && bridge.io < 32 : bridge && bridge.prefetchable < 64,
+  );
+  const wide: Partial<Bridge> = field === 'io' ? { io: 32 } : { prefetchable: 64 };
+  const what = field === 'io' ? '32-bit I/O' : '64-bit prefetchable';
+  const exchange = (some: readonly MachineFunction[]): Candidate => {
+    const ids = new Set(some.map(({ id }) => id));
+    const each = some.map(({ id, bridge }) => {
+      const bits = field === 'io' ? bridge?.io : bridge?.prefetchable;
+      return `${id} (${bits ? `${bits}-bit` : 'none'} now)`;
+    });
+    const change = `use ${some.length === 1 ? 'a bridge' : 'bridges'} with a ${what} window for ${listed(each)}`;
+    return {
+      change,
+      machine: withFunctions(machine, (fn) => [
+        ids.has(fn.id) && fn.bridge ? { ...fn, bridge: { ...fn.bridge, ...wide } } : fn,
+      ]),
+    };
+  };
+  for (const bridge of bridges) yield exchange([bridge]);
+  if (bridges.length > 1) yield exchange(bridges);
 }
 
-function* moreBits(machine: Machine, bits: number): Attempt {
+function* moreBits(machine: Machine, bits: number): Iterable<Candidate> {
+  const how = (more: number) => (machine.arch === 'x86_64' ? ` (-cpu …,phys-bits=${more})`.replace('…', 'MODEL') : '');
   for (let more = bits + 1; more <= 64; more++) {
-    const change = `use a CPU with ${more} physical address bits instead of ${bits}`;
+    const change = `use a CPU with ${more} physical address bits instead of ${bits}${how(more)}`;
     yield { change, machine: { ...machine, physicalAddressBits: more } };
   }
 }
 
-function* moreBuses(machine: Machine, host: HostBridge): Attempt {
-  for (const last of [31, 63, 127, 255]) {
-    if (last <= host.buses[1]) continue;
+/** The fewest that work; none beyond the next root bus of the segment, which would not help. */
+function* moreBuses(machine: Machine, host: HostBridge): Iterable<Candidate> {
+  for (let last = host.buses[1] + 1; last <= 255; last++) {
     const change = `let ${host.id} use buses ${host.buses[0]} to ${last}, if its ECAM is that large`;
     yield { change, machine: withHost(machine, host.id, (one) => ({ ...one, buses: [one.buses[0], last] })) };
-  }
-}
-
-/** RAM cut out under the pins that it meets, in whole GiB where that does; a reserved range given up. */
-function* clearance(machine: Machine, core: Core, claim: ReservedClaim): Attempt {
-  if (claim.reason !== 'RAM') {
-    const change = `give up the reserved range ${claim.range.toString()} (${claim.reason}), if nothing needs it`;
-    yield { change, machine: { ...machine, reserved: machine.reserved.filter(({ range }) => range !== claim.range) } };
-    return;
-  }
-  const pins = core.claims.filter(isFunctionClaim).flatMap((one) => {
-    const facts = factsOf(one);
-    return facts?.pin === undefined ? [] : [{ base: facts.pin, limit: facts.pin + facts.size - 1n }];
-  });
-  for (const step of [GiB, MiB]) {
-    const holes = pins.map(({ base, limit }) => AddressRange.of(alignDown(base, step), alignUp(limit + 1n, step) - 1n));
-    const ram = RangeSet.of(machine.ram).subtract(holes).ranges;
-    const change = `split the RAM so that none lies at ${holes.map(String).join(', ')} (machine.ram as a list, or --split-ram)`;
-    yield { change, machine: { ...machine, ram } };
   }
 }

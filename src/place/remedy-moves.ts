@@ -1,10 +1,11 @@
 import type { Bridge, BridgeKind, Machine, MachineFunction } from '../machine/model.js';
 import { eachFunction, noReserve } from '../machine/model.js';
-import { Sites } from './arithmetic.js';
 import { withBridge, withFunctions } from './changes.js';
 import type { Core } from './conflict.js';
 import { isFunctionClaim, listed } from './names.js';
+import { Sites } from './needs.js';
 import type { Attempt, Candidate } from './candidate.js';
+import { firstOf } from './candidate.js';
 
 /**
  * Devices moved under a bridge above another device of the conflict, so that one window goes around both. A switch gets a
@@ -25,7 +26,7 @@ export function* moveRemedies(machine: Machine, core: Core): Iterable<Attempt> {
   const effort = ({ target }: (typeof moves)[number]) =>
     target.bridge?.kind.endsWith('port') ? Number(target.bridge.kind !== 'upstream-port') * 2 : 1;
   const sorted = moves.toSorted((a, b) => effort(a) - effort(b));
-  yield sorted.flatMap(({ device, target }) => moveTo(machine, sites, device, target));
+  yield firstOf(sorted.flatMap(({ device, target }) => moveTo(machine, sites, device, target)));
 }
 
 function moveTo(machine: Machine, sites: Sites, device: MachineFunction, target: MachineFunction): Candidate[] {

@@ -1,10 +1,31 @@
 import type { HostBridge, Machine, MachineFunction } from '../../src/machine/model.js';
-import type { Constraint } from '../../src/place/plan.js';
+import { place } from '../../src/place/place.js';
+import type { Conflict, Constraint } from '../../src/place/plan.js';
+import { checkPlan } from './check-plan.js';
 
 /*
  * What a conflict claims, taken at its word: the machine with nothing in it but what the constraints name, and the same with
  * one of them left out.
  */
+
+/** What is wrong with a conflict: it has a plan, or has none without one of its constraints. Each plan is checked. */
+export function faultsOf(machine: Machine, { constraints, minimal }: Conflict): string[] {
+  const faults: string[] = [];
+  if (minimal === false) faults.push('it is not shown to be minimal');
+  const named = place(machineOf(machine, constraints), { remedies: false });
+  if (named.status !== 'infeasible') faults.push(`what it names is ${named.status}`);
+  for (const left of constraints) {
+    // Without a pin there may be nothing, or the same without a pin.
+    for (const floats of [false, true]) {
+      const rest = without(machine, constraints, left, floats);
+      const plan = place(rest, { remedies: false });
+      const name = `without ${left.kind} ${left.id ?? ''} ${left.bar ?? ''}${floats ? ', there anyway,' : ''}`;
+      if (plan.status === 'placed') faults.push(...checkPlan(rest, plan).map((fault) => `${name}: ${fault}`));
+      else faults.push(`${name} it is ${plan.status}`);
+    }
+  }
+  return faults;
+}
 
 /** The machine of `constraints`. What a pin names is there without the pin, too, where `floats` says so. */
 export function machineOf(
@@ -109,7 +130,11 @@ export function without(
           if (!fn.bridge) return [fn];
           const below = open(fn.bridge.functions);
           if (fn.id !== left.id) return [{ ...fn, bridge: { ...fn.bridge, functions: below } }];
-          return [{ id: fn.id, slot: fn.slot, bars: fn.bars }, ...below];
+          const { id, slot, bars, rom, sriov } = fn;
+          return inFreeSlots(
+            [{ id, slot, bars, ...(rom ? { rom } : {}), ...(sriov ? { sriov } : {}) }, ...below],
+            list,
+          );
         });
       return { ...rest, hostBridges: rest.hostBridges.map((host) => ({ ...host, functions: open(host.functions) })) };
     }
@@ -127,4 +152,16 @@ export function without(
     case 'reserved':
       return rest;
   }
+}
+
+/** What comes to a bus that holds `others`, without two functions in one slot. */
+function inFreeSlots(come: readonly MachineFunction[], others: readonly MachineFunction[]): MachineFunction[] {
+  const [first] = come;
+  const taken = new Set(others.filter(({ id }) => id !== first?.id).map(({ slot }) => slot.device * 8 + slot.fn));
+  return come.map((fn) => {
+    let at = fn.slot.device * 8 + fn.slot.fn;
+    while (taken.has(at)) at = (at + 1) % 256;
+    taken.add(at);
+    return { ...fn, slot: { device: at >> 3, fn: at & 7 } };
+  });
 }

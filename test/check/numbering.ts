@@ -1,5 +1,4 @@
 import type { Machine, MachineFunction } from '../../src/machine/model.js';
-import type { Constraint } from '../../src/place/plan.js';
 
 /* Bus numbers of one host bridge by trying them all, and machines that are about nothing else. */
 
@@ -87,35 +86,4 @@ function fits(
     return false;
   };
   return put(0, bus + 1);
-}
-
-/** The machine with nothing but the bridges, pins, VFs and reserves that the constraints of a bus conflict name. */
-export function busMachineOf(machine: Machine, constraints: readonly Constraint[]): Machine {
-  const named = (id: string, kind: string, bar?: string) =>
-    constraints.some((one) => one.id === id && one.kind === kind && one.bar === bar);
-  const keep = (list: readonly MachineFunction[]): MachineFunction[] =>
-    list.flatMap((fn) => {
-      const below = fn.bridge ? keep(fn.bridge.functions) : [];
-      const own = constraints.some(({ id }) => id === fn.id);
-      if (!own && below.length === 0) return [];
-      const { id, slot, sriov, bridge } = fn;
-      const { secondary, subordinate } = bridge?.pin ?? {};
-      const pin = {
-        ...(secondary !== undefined && named(id, 'pin', 'secondary') ? { secondary } : {}),
-        ...(subordinate !== undefined && named(id, 'pin', 'subordinate') ? { subordinate } : {}),
-      };
-      const buses = named(id, 'size', 'reserve') ? (bridge?.reserve.buses ?? 0) : 0;
-      return [
-        {
-          id,
-          slot,
-          bars: [],
-          ...(sriov && named(id, 'size') ? { sriov } : {}),
-          ...(bridge
-            ? { bridge: { ...bridge, pin, reserve: { buses, io: 0n, memory: 0n, prefetchable: 0n }, functions: below } }
-            : {}),
-        },
-      ];
-    });
-  return { ...machine, hostBridges: machine.hostBridges.map((host) => ({ ...host, functions: keep(host.functions) })) };
 }

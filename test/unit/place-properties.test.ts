@@ -1,12 +1,23 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { HostBridge, MachineFunction } from '../../src/machine/model.js';
+import type { HostBridge, Machine, MachineFunction } from '../../src/machine/model.js';
+import { Budget } from '../../src/place/budget.js';
+import { numberBuses } from '../../src/place/bus-numbers.js';
+import { claimsOf } from '../../src/place/claims.js';
+import type { Core } from '../../src/place/conflict.js';
+import { Inquiry } from '../../src/place/conflict.js';
+import { Excerpts } from '../../src/place/excerpt.js';
 import { place } from '../../src/place/place.js';
+import { constraintKinds } from '../../src/place/plan.js';
+import { remediesFor } from '../../src/place/remedy.js';
+import { argumentFor } from '../../src/place/sentences.js';
+import { solveSpace } from '../../src/place/solve.js';
 import { checkPlan } from '../check/check-plan.js';
 import { validMachine } from '../check/layouts.js';
-import { busMachineOf, busesOnly, hasNumbering } from '../check/numbering.js';
+import { spoiltMachine } from '../check/infeasible.js';
+import { busesOnly, hasNumbering } from '../check/numbering.js';
 import { Random } from '../check/random.js';
-import { machineOf, without } from '../check/conflict.js';
+import { faultsOf, machineOf } from '../check/conflict.js';
 import { hasLayout, smallMachine } from '../check/reference.js';
 
 const runs = Number(process.env['PLACE_RUNS'] ?? 300);
@@ -49,35 +60,86 @@ describe('a small machine of unknown status', () => {
 });
 
 describe('a conflict', () => {
-  it('has no plan, and has one without any of its constraints', () => {
+  it('of a small machine has no plan when every address is tried', () => {
     fc.assert(
       fc.property(fc.nat(), (seed) => {
         const machine = smallMachine(seed);
         const result = place(machine, { remedies: false });
         if (result.status !== 'infeasible') return;
-        const { constraints } = result.conflict;
-        expect(hasLayout(machineOf(machine, constraints))).toBe(false);
-        for (const left of constraints) {
-          // Without a pin there may be nothing, or the same without a pin.
-          for (const floats of [false, true]) {
-            expect(place(without(machine, constraints, left, floats), { remedies: false }).status).toBe('placed');
-          }
-        }
+        expect(hasLayout(machineOf(machine, result.conflict.constraints))).toBe(false);
+        expect(faultsOf(machine, result.conflict)).toEqual([]);
       }),
       { numRuns: runs },
     );
   });
 
-  it('comes with remedies that were tried', () => {
+  it('of any kind is one, and is none without any of its constraints', () => {
+    const kinds = new Set<string>();
     fc.assert(
       fc.property(fc.nat(), (seed) => {
-        const result = place(smallMachine(seed));
-        if (result.status === 'infeasible') expect(result.remedies.every(({ verified }) => verified)).toBe(true);
+        const machine = spoiltMachine(seed);
+        const result = place(machine, { remedies: false });
+        if (result.status !== 'infeasible') return;
+        expect(faultsOf(machine, result.conflict)).toEqual([]);
+        for (const { kind } of result.conflict.constraints) kinds.add(kind);
+      }),
+      { numRuns: runs },
+    );
+    expect([...kinds].sort()).toEqual([...constraintKinds].sort());
+  });
+
+  it('is argued for with what holds: nothing is said against what has a plan', () => {
+    let argued = 0;
+    fc.assert(
+      fc.property(fc.nat(), fc.constantFrom(1, 0.7, 0.4), (seed, share) => {
+        const random = new Random(seed);
+        const machine = spoiltMachine(seed);
+        for (const field of ['buses', 'memory', 'io'] as const) {
+          const claims = claimsOf(machine, field).filter(() => random.chance(share));
+          if (argumentFor(machine, { field, claims }) === null) continue;
+          argued++;
+          const part = new Excerpts(machine).of(claims);
+          const budget = new Budget(1_000_000);
+          expect(field === 'buses' ? numberBuses(part, budget) : solveSpace(part, field, budget)).toBe(null);
+        }
+      }),
+      { numRuns: runs * 2 },
+    );
+    expect(argued).toBeGreaterThan(runs / 10);
+  });
+
+  it('comes with remedies after which the checker finds nothing wrong', () => {
+    let helped = 0;
+    let conflicts = 0;
+    fc.assert(
+      fc.property(fc.nat(), (seed) => {
+        const machine = spoiltMachine(seed);
+        const core = coreOf(machine);
+        if (!core) return;
+        conflicts++;
+        const remedies = remediesFor(machine, core, (changed) => {
+          const plan = place(changed, { remedies: false });
+          if (plan.status !== 'placed') return plan.status === 'infeasible' ? null : undefined;
+          expect(checkPlan(changed, plan)).toEqual([]);
+          return plan;
+        });
+        if (remedies.length > 0) helped++;
       }),
       { numRuns: runs / 3 },
     );
+    expect(helped / conflicts).toBeGreaterThan(0.8);
   });
 });
+
+/** Why the machine has no plan, as far as it is that. */
+function coreOf(machine: Machine): Core | null {
+  for (const field of ['buses', 'memory', 'io'] as const) {
+    const budget = new Budget(1_000_000);
+    if (field === 'buses' ? numberBuses(machine, budget) : solveSpace(machine, field, budget)) continue;
+    return new Inquiry(machine, budget).coreOf(claimsOf(machine, field), field);
+  }
+  return null;
+}
 
 describe('a search that may not take long', () => {
   it('is undecided where it would have had to, and never wrong', () => {
@@ -131,8 +193,8 @@ describe('bus numbers', () => {
         expect(plan.status).toBe(hasNumbering(machine) ? 'placed' : 'infeasible');
         if (plan.status === 'placed') expect(checkPlan(machine, plan)).toEqual([]);
         if (plan.status !== 'infeasible') return;
-        const { constraints } = plan.conflict;
-        expect(place(busMachineOf(machine, constraints), { remedies: false }).status).toBe('infeasible');
+        expect(hasNumbering(machineOf(machine, plan.conflict.constraints))).toBe(false);
+        expect(faultsOf(machine, plan.conflict)).toEqual([]);
       }),
       { numRuns: runs },
     );

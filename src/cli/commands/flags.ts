@@ -19,22 +19,7 @@ export interface RunFlags {
   readonly verbose: boolean;
 }
 
-export interface ScanFlags {
-  readonly root?: string;
-  readonly out?: string;
-  readonly anonymous: boolean;
-  readonly json: boolean;
-}
-
 export interface VerifyFlags {
   readonly guest?: readonly string[];
-  readonly json: boolean;
-}
-
-export interface BoardsFlags {
-  readonly ram?: string;
-  readonly property?: readonly string[];
-  readonly qemu?: string;
-  readonly addressBits?: string;
   readonly json: boolean;
 }

@@ -27,6 +27,9 @@ export function renderResult(
 export const renderPlan = (plan: Plan, style: Style, reserved: readonly Reserved[] = []): string =>
   `${renderFunctions(plan, style)}\n${renderMap(plan, style, reserved)}`;
 
+const ALL = 'These cannot hold together; without any one of them the rest has a plan';
+const SOME = 'These cannot hold together, and some of them may not be needed for that';
+
 /** Prose is broken at this width, where the terminal is wider. */
 const WIDEST = 110;
 
@@ -43,9 +46,7 @@ function renderInfeasible(result: Infeasible, style: Style, width: number): stri
   return [
     `${style.red('There is no valid plan.')}\n`,
     `\n${wrap(printable(conflict.summary), width)}\n`,
-    conflict.constraints.length > 0
-      ? `\nThese cannot hold together; without any one of them the rest has a plan:\n${constraints}`
-      : '',
+    conflict.constraints.length > 0 ? `\n${conflict.minimal === false ? SOME : ALL}:\n${constraints}` : '',
     changes ? `\nWhat would help (works: solved again with the change made):\n${changes}` : '',
   ].join('');
 }
