@@ -3,10 +3,15 @@ import { join, resolve } from 'node:path';
 
 export type QemuVersion = '7.2' | '10.0';
 export type KernelVersion = '6.12' | '6.1';
+export type FirmwareVersion = '2022.11' | '2025.02';
 export type GuestArch = 'aarch64' | 'riscv64' | 'x86_64';
 type OfArch<Name extends string> = Name | `${Name}-${Exclude<GuestArch, 'aarch64'>}`;
 /** What `scripts/lab/setup` can put into the lab. */
-export type Part = OfArch<`qemu-${QemuVersion}` | 'linux-6.12' | 'guest'> | 'linux-6.1';
+export type Part =
+  | OfArch<`qemu-${QemuVersion}` | 'linux-6.12' | 'guest' | 'edk2-2025.02' | 'boot-loader'>
+  | 'linux-6.1'
+  | 'edk2-2022.11'
+  | 'edk2-2022.11-x86_64';
 
 /** A part's name for an architecture. */
 const partOf = (name: string, arch: GuestArch): string => (arch === 'aarch64' ? name : `${name}-${arch}`);
@@ -30,6 +35,16 @@ export const kernelModules = (version: KernelVersion, arch: GuestArch): string =
 
 /** Programs for the guest: `busybox` and `lspci` are trees to unpack. */
 export const guestPrograms = (arch: GuestArch): string => join(labFolder, partOf('guest', arch));
+
+/** EDK2 as Debian builds it: its code and variables, and both as they are with Secure Boot's keys. */
+export const firmwareFile = (
+  version: FirmwareVersion,
+  arch: GuestArch,
+  file: 'code' | 'vars' | 'secure-code' | 'secure-vars',
+): string => join(labFolder, partOf(`edk2-${version}`, arch), `${file}.fd`);
+
+/** A UEFI boot manager: systemd-boot. */
+export const bootLoader = (arch: GuestArch): string => join(labFolder, partOf('boot-loader', arch), 'boot.efi');
 
 /** Why parts of the lab cannot be used, and what to do; undefined when they are all there. */
 export function lacking(parts: readonly Part[]): string | undefined {
