@@ -59,7 +59,7 @@ async function measureVersion(version: QemuVersion, initrd: string, pinbar: stri
     ...['-machine', 'virt', '-cpu', 'max', '-m', '1G', '-nodefaults', '-display', 'none', '-serial', 'stdio'],
     ...['-device', 'pcie-root-port,id=rp1,chassis=1', '-device', 'pci-testdev,id=dev0,bus=rp1,membar=64M'],
     ...['-device', 'virtio-rng-pci,id=rng0'],
-    ...['-kernel', kernelImage(), '-initrd', initrd, '-append', fastKernelArguments],
+    ...['-kernel', kernelImage(), '-initrd', initrd, '-append', fastKernelArguments.aarch64],
   ];
   const pin = ['--pin', 'dev0=bar2@0x8b40000000'];
   const runs: CliRun[] = [];

@@ -64,7 +64,7 @@ function real(qemu: { program: string; major: number }): number {
         'stdio',
       ],
       ...['-device', 'pcie-root-port,id=rp1,chassis=1', '-device', 'pci-testdev,id=dev0,bus=rp1,membar=64G', ...pin],
-      ...['-kernel', kernelImage(), '-initrd', initrd, '-append', fastKernelArguments],
+      ...['-kernel', kernelImage(), '-initrd', initrd, '-append', fastKernelArguments.aarch64],
     ];
     const boot = ([program = '', ...args]: readonly string[]) => {
       const { stdout, status } = spawnSync(program, args, { stdio: ['ignore', 'pipe', 'inherit'], timeout: 120_000 });

@@ -25,13 +25,16 @@ export async function explainDeath(
     );
   }
   const missing =
-    /(?:could not load kernel|Couldn't open dtb file|could not load initrd|Failed to load) '?([^'\n]+)'?/.exec(
+    /(?:could not load kernel|could not load PC BIOS|Couldn't open dtb file|could not load initrd|Failed to load) '?([^'\n]+)'?/.exec(
       stderr,
     )?.[1];
   if (missing !== undefined) {
     return new Problem('qemu-died', problem.message, {
       exit: Exit.outside,
-      hint: `look whether ${missing} exists and can be read`,
+      hint:
+        missing === 'qboot.rom'
+          ? 'install what holds it (Debian: qemu-system-data), or name another firmware with -bios'
+          : `look whether ${missing} exists and can be read`,
       facts: problem.facts,
     });
   }

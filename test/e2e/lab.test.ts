@@ -40,7 +40,7 @@ describeInLab('the lab', ['qemu-7.2', 'qemu-10.0', 'linux-6.12', 'guest'], () =>
       '-drive', `if=none,id=d0,format=raw,file=${file('nvme')}`, '-device', 'nvme,serial=1,drive=d0,bus=dn1',
       '-drive', `if=none,id=d1,format=raw,file=${file('virtio')}`, '-device', 'virtio-blk-pci,drive=d1,addr=4.0',
       '-netdev', 'user,id=n0,restrict=on', '-device', 'virtio-net-pci,netdev=n0,addr=3.0',
-      '-kernel', kernelImage(), '-initrd', file('initrd'), '-append', fastKernelArguments,
+      '-kernel', kernelImage(), '-initrd', file('initrd'), '-append', fastKernelArguments.aarch64,
     ]);
 
       expect(errors).toBe('');

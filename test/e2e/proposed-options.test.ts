@@ -14,7 +14,7 @@ const command = (initrd: string, machine: string, pin: readonly string[]): [stri
   '-machine', `virt,gic-version=3${machine}`, '-cpu', 'max', '-m', '512M', '-nographic',
   '-device', 'pcie-root-port,id=rp1,chassis=1', '-device', 'pci-testdev,id=dev0,bus=rp1,membar=64G',
   ...pin,
-  '-kernel', kernelImage(), '-initrd', initrd, '-append', fastKernelArguments,
+  '-kernel', kernelImage(), '-initrd', initrd, '-append', fastKernelArguments.aarch64,
 ];
 const window = ',pcie-mmio-window=0x400000000000:0x400000000000,pci-pre-enum=on';
 const set = ['-set', 'device.dev0.fixed-bars=bar2@0x6b8000000000'];

@@ -56,4 +56,16 @@ export function lacking(parts: readonly Part[]): string | undefined {
  * Kernel arguments that change nothing a test looks at and make a guest boot in a third of the time: pointer
  * authentication is slow to emulate with `-cpu max` before QEMU 10.0, and the crypto self-tests take half a second.
  */
-export const fastKernelArguments = 'console=ttyAMA0 quiet arm64.nopauth cryptomgr.notests=1';
+export const fastKernelArguments: Readonly<Record<GuestArch, string>> = {
+  aarch64: 'console=ttyAMA0 quiet arm64.nopauth cryptomgr.notests=1',
+  riscv64: 'console=ttyS0 quiet cryptomgr.notests=1',
+  x86_64: 'console=ttyS0 quiet cryptomgr.notests=1',
+};
+
+/** Board and CPU: the best that each emulates, but riscv64's own default, which boots faster than `max`. */
+export const boardOf = (arch: GuestArch): { readonly machine: string; readonly cpu: readonly string[] } =>
+  ({
+    aarch64: { machine: 'virt,gic-version=3', cpu: ['-cpu', 'max'] },
+    riscv64: { machine: 'virt', cpu: [] },
+    x86_64: { machine: 'q35', cpu: ['-cpu', 'max'] },
+  })[arch];

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { readConsole } from './console.js';
-import { fastKernelArguments, kernelImage, qemuBinary, type QemuVersion } from './lab.js';
+import { boardOf, fastKernelArguments, kernelImage, qemuBinary, type GuestArch, type QemuVersion } from './lab.js';
 import type { Ran } from './run.js';
 
 /** The built command line: the checkout's, or an installed one that the environment names. */
@@ -130,6 +130,7 @@ export const pinbar = (args: readonly string[], options?: PinbarOptions): Promis
   new RunningPinbar(args, options).ended;
 
 export interface GuestOptions {
+  readonly arch?: GuestArch;
   readonly machine?: string;
   readonly memory?: string;
   readonly initrd?: string;
@@ -139,10 +140,11 @@ export interface GuestOptions {
   readonly kernelArguments?: string;
 }
 
-/** A QEMU command with a `virt` board and a real kernel, and nothing on it that is not asked for. */
+/** A QEMU command with a board of PCI Express and a real kernel, and nothing on it that is not asked for. */
 export const guestCommand = (
   version: QemuVersion,
   {
+    arch = 'aarch64',
     machine = '',
     memory = '512M',
     initrd,
@@ -151,13 +153,13 @@ export const guestCommand = (
     kernelArguments = '',
   }: GuestOptions = {},
 ): string[] => [
-  qemuBinary(version),
-  ...['-machine', `virt,gic-version=3${machine}`, '-cpu', 'max', '-m', memory],
+  qemuBinary(version, arch),
+  ...['-machine', `${boardOf(arch).machine}${machine}`, ...boardOf(arch).cpu, '-m', memory],
   ...console,
   ...devices,
-  ...['-kernel', kernelImage()],
+  ...['-kernel', kernelImage('6.12', arch)],
   ...(initrd === undefined ? [] : ['-initrd', initrd]),
-  ...['-append', `${fastKernelArguments}${kernelArguments && ` ${kernelArguments}`}`],
+  ...['-append', `${fastKernelArguments[arch]}${kernelArguments && ` ${kernelArguments}`}`],
 ];
 
 /** A folder below `parent` that is made here. */

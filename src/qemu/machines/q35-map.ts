@@ -1,3 +1,4 @@
+import { maxOf } from '../../address/align.js';
 import { hex } from '../../address/format.js';
 import { FOUR_GIB } from '../../address/kinds.js';
 import { AddressRange } from '../../address/range.js';
@@ -69,9 +70,9 @@ export function q35Map(
   const taken = [...facts.memory.map(({ range }) => range), ...ram, ...kept, facts.ecam];
   const low = pieces(AddressRange.of(facts.hole.base, facts.hole.end - 1n), taken);
   const top = (1n << BigInt(facts.addressBits)) - 1n;
-  const highBase = facts.hole64Base < FOUR_GIB ? FOUR_GIB : facts.hole64Base;
-  const all = highBase > top ? [] : pieces(AddressRange.of(highBase, top), taken);
-  const high = mmioWindow ? [within(all, AddressRange.sized(mmioWindow.base, mmioWindow.size))] : oneSide(all, pinned);
+  const highBase = maxOf(facts.hole64Base, FOUR_GIB);
+  const room = highBase > top ? [] : pieces(AddressRange.of(highBase, top), taken);
+  const high = mmioWindow ? [within(room, AddressRange.sized(mmioWindow.base, mmioWindow.size))] : room;
   const lowest = pinned.some((address) => address < FIRST_PORT) ? 0n : FIRST_PORT;
   const used = facts.ports.filter(({ name }) => name !== 'io').map(({ range }) => range);
   const ports = pieces(AddressRange.of(lowest, PORTS.limit), [...used, LATE_PORTS]);
@@ -88,16 +89,6 @@ export function q35Map(
 const pieces = (range: AddressRange, taken: readonly AddressRange[]): readonly AddressRange[] =>
   RangeSet.of([range]).subtract(taken).ranges;
 
-/**
- * The pieces of the 64-bit space that are used together. QEMU's ACPI tables give the guest one window from the lowest
- * address in use to the highest, and Linux cuts that at an e820 reservation in its midst: so all goes to the first piece,
- * unless something is pinned in others.
- */
-function oneSide(ranges: readonly AddressRange[], pinned: readonly bigint[]): readonly AddressRange[] {
-  const wanted = ranges.filter((range) => pinned.some((address) => range.contains(address)));
-  return wanted.length > 0 ? wanted : ranges.slice(0, 1);
-}
-
 function within(ranges: readonly AddressRange[], asked: AddressRange): AddressRange {
   if (ranges.some((range) => range.covers(asked))) return asked;
   throw new Problem(
@@ -111,17 +102,6 @@ function within(ranges: readonly AddressRange[], asked: AddressRange): AddressRa
   );
 }
 
-/** Linux, arch/x86/kernel/resource.c: of a window that a reservation lies in, the larger side is kept. */
-export function clip(window: AddressRange, reserved: readonly AddressRange[]): AddressRange | null {
-  return reserved.reduce<AddressRange | null>((left, range) => {
-    if (!left?.overlaps(range)) return left;
-    const below = range.base > left.base ? range.base - left.base : 0n;
-    const above = left.limit > range.limit ? left.limit - range.limit : 0n;
-    if (below === 0n && above === 0n) return null;
-    return below > above ? AddressRange.of(left.base, range.base - 1n) : AddressRange.of(range.limit + 1n, left.limit);
-  }, window);
-}
-
 /**
  * What of a plan lies outside the host bridge windows that QEMU's ACPI tables will give to the guest. The 64-bit one
  * follows what is programmed, so this is asked afterwards.
@@ -133,9 +113,7 @@ export function outsideAcpiWindows(
   facts: Q35Facts,
   hole64: { readonly base: bigint; readonly end: bigint },
 ): string[] {
-  const reserved = facts.e820.filter(({ type }) => type !== 1).map(({ range }) => range);
-  const whole = hole64.end > hole64.base ? AddressRange.of(hole64.base, hole64.end - 1n) : null;
-  const high = whole && clip(whole, reserved);
+  const high = hole64.end > hole64.base ? AddressRange.of(hole64.base, hole64.end - 1n) : null;
   const low = AddressRange.of(facts.hole.base, facts.hole.end - 1n);
   const bars = plan.functions.flatMap(({ id, bars, sriov }) => [
     ...bars.map((bar) => ({ what: `${id} BAR ${bar.index}`, type: bar.type, base: bar.address, size: bar.size })),
@@ -149,10 +127,8 @@ export function outsideAcpiWindows(
   return bars.flatMap(({ what, type, base, size }) => {
     const range = AddressRange.sized(base, size);
     if (type === 'io' || low.covers(range) || high?.covers(range)) return [];
-    const cut =
-      whole && high && !high.equals(whole) ? `, which Linux cuts to ${high.toString()} at an e820 reservation` : '';
     return [
-      `${what} is at ${range.toString()}, and the host bridge windows in QEMU's ACPI tables are ${low.toString()} and ${whole?.toString() ?? 'none above 4 GiB'}${cut}`,
+      `${what} is at ${range.toString()}, and the host bridge windows in QEMU's ACPI tables are ${low.toString()} and ${high?.toString() ?? 'none above 4 GiB'}`,
     ];
   });
 }

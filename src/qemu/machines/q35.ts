@@ -82,7 +82,7 @@ export async function openQ35({ qmp, memory, request }: MachineContext): Promise
 const notInWindows = (outside: readonly string[]) =>
   new Problem('acpi-windows', `the guest would not keep the plan:\n  ${outside.slice(0, 20).join('\n  ')}`, {
     exit: Exit.outside,
-    hint: 'pin everything above 4 GiB on one side of the reservation',
+    hint: 'put what is outside behind a root port: its window counts, VF BARs of a function on the root bus do not',
     facts: { outside },
   });
 
