@@ -94,11 +94,12 @@ describeInLab(
           `net=rom@${low(0x10_0000)}`,
           `rp2=bar0@${low(0x34_5000)}`,
         ];
-        const run = new RunningPinbar([
+        const args = [
           ...['run', '--quiet', '--plan-out', file('plan'), '--verify', ...pins.flatMap((pin) => ['--pin', pin]), '--'],
           ...guestCommand(version, { arch, machine, initrd: file('initrd'), devices: devices(file) }),
           ...['-qmp', `unix:${file('qmp')},server=on,wait=off`],
-        ]);
+        ];
+        const run = new RunningPinbar(args, { seconds: 170 });
         await run.shows(/@@@ waiting/);
         await (await connectQmp(file('qmp'))).execute('system_reset');
         const { boots, end, errors } = await run.ended;
