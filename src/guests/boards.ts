@@ -1,0 +1,58 @@
+import { AddressRange } from '../address/range.js';
+import { GiB } from '../address/kinds.js';
+import type { BarType, Machine } from '../machine/model.js';
+import type { Edk2Board } from './edk2/edk2.js';
+import type { SeabiosBoard } from './seabios/seabios.js';
+
+const FOUR_GIB = 4n * GiB;
+
+/** The first address above RAM that is not below 4 GiB. */
+const aboveRam = ({ ram }: Machine): bigint =>
+  ram.reduce((end, { limit }) => (limit + 1n > end ? limit + 1n : end), FOUR_GIB);
+
+/** RAM below 4 GiB, bytes. */
+const lowRam = ({ ram }: Machine): bigint =>
+  ram.reduce((end, { base, limit }) => (base < FOUR_GIB && limit + 1n > end ? limit + 1n : end), 0n);
+
+/** Where SeaBIOS places things on QEMU's boards (src/fw/pciinit.c: mch_mem_addr_setup, i440fx_mem_addr_setup). */
+export function seabiosBoard(machine: Machine): SeabiosBoard {
+  const highStart = aboveRam(machine);
+  const end = 0xfec00000n;
+  if (machine.board !== 'pc') return { memory: [0xc0000000n, end], portsEnd: 0x10000n, highStart };
+  const low = lowRam(machine);
+  const start = low <= 0x80000000n ? 0x80000000n : low <= 0xc0000000n ? 0xc0000000n : 0xe0000000n;
+  return { memory: [start, end], portsEnd: 0xa000n, highStart };
+}
+
+/**
+ * OVMF: I/O and memory below 4 GiB as fixed for QEMU's boards, above 4 GiB the last eighth of the address space (2022.11 and later:
+ * OvmfPkg/Library/PlatformInitLib, PlatformDynamicMmioWindow).
+ */
+export function ovmfBoard(machine: Machine, keepsPorts: boolean): Edk2Board {
+  const bits = BigInt(machine.physicalAddressBits ?? 40);
+  const size = 1n << (bits - 3n);
+  return {
+    io: machine.board === 'pc' ? AddressRange.of(0xc000n, 0xffffn) : AddressRange.of(0x6000n, 0xffffn),
+    memory: AddressRange.of(machine.board === 'pc' ? 0x80000000n : 0xc0000000n, 0xfbffffffn),
+    high: AddressRange.sized((1n << bits) - size, size),
+    highHotplug: size,
+    keepsPorts,
+  };
+}
+
+/** EDK2 on boards that describe themselves: what the host bridges' windows cover. */
+export function describedBoard(machine: Machine, keepsPorts: boolean): Edk2Board {
+  const hull = (type: BarType): AddressRange | null =>
+    machine.hostBridges
+      .flatMap(({ windows }) => windows)
+      .filter((window) => window.type === type)
+      .map(({ base, size }) => AddressRange.sized(base, size))
+      .reduce<AddressRange | null>((all, one) => (all ? all.hull(one) : one), null);
+  return {
+    io: hull('io'),
+    memory: hull('mem32') ?? AddressRange.of(0n, 0n),
+    high: hull('mem64'),
+    highHotplug: 0n,
+    keepsPorts,
+  };
+}

@@ -1,0 +1,92 @@
+import { nearest } from '../problem/nearest.js';
+import { Problem } from '../problem/problem.js';
+import type { Machine, MachineFunction } from '../machine/model.js';
+import { assemblePrediction, stoppedPrediction } from './assemble.js';
+import { describedBoard, ovmfBoard, seabiosBoard } from './boards.js';
+import { edk2 } from './edk2/edk2.js';
+import { linux } from './linux/linux.js';
+import { linuxModels, modelOf } from './linux/rules.js';
+import type { PredictedGuest, Prediction } from './prediction.js';
+import { seabios } from './seabios/seabios.js';
+import type { Handover, Registers } from './state.js';
+
+/** Firmware by name: what it leaves in the registers. */
+const firmwares: Readonly<Record<string, (machine: Machine) => Handover>> = {
+  seabios: (machine) => seabios(machine, seabiosBoard(machine)),
+  'edk2-2022.11': (machine) => edk2(machine, describedBoard(machine, true)),
+  'edk2-2026.08': (machine) => edk2(machine, describedBoard(machine, false)),
+  'ovmf-2022.11': (machine) => edk2(machine, ovmfBoard(machine, true)),
+};
+
+/** Every guest that there is a model of. */
+export const guestNames: readonly string[] = [
+  ...linuxModels.map(({ version }) => `linux-${version}`),
+  ...Object.keys(firmwares),
+];
+
+/** Who places: firmware, a kernel, or both. */
+export interface Guests {
+  readonly firmware?: PredictedGuest;
+  readonly kernel?: PredictedGuest & { readonly version: string };
+}
+
+/**
+ * Reads `linux-6.12`, `seabios` or `seabios,linux-6.1`.
+ * @throws Problem `guest-unknown`, `guest-order`
+ */
+export function parseGuests(text: string): Guests {
+  const parts = text.split(',').map((part) => part.trim());
+  const [first = '', second] = parts;
+  if (parts.length > 2 || (second !== undefined && !(first in firmwares && second.startsWith('linux')))) {
+    throw new Problem(
+      'guest-order',
+      `--guest ${text}: a firmware and a kernel in a row are written as seabios,linux-6.1`,
+      {
+        hint: `guests are ${guestNames.join(', ')}`,
+      },
+    );
+  }
+  const kernelName = second ?? (first.startsWith('linux') ? first : undefined);
+  const kernel = kernelName === undefined ? undefined : kernelOf(kernelName);
+  if (kernelName === first) return { ...(kernel ? { kernel } : {}) };
+  if (!(first in firmwares)) throw unknown(first);
+  return { firmware: { name: first, model: first }, ...(kernel ? { kernel } : {}) };
+}
+
+function kernelOf(name: string): PredictedGuest & { readonly version: string } {
+  const version = /^linux-(\d{1,2}\.\d{1,3})(?:\.\d+)?$/.exec(name)?.[1];
+  if (version === undefined) throw unknown(name);
+  return { name, model: `linux-${modelOf(version).version}`, version };
+}
+
+function unknown(name: string): Problem {
+  const like = nearest(name, guestNames);
+  return new Problem('guest-unknown', `there is no model of ${JSON.stringify(name)}`, {
+    hint: `${like ? `did you mean ${like}? ` : ''}Guests are ${guestNames.join(', ')}; a Linux in between uses the older model`,
+    facts: { name },
+  });
+}
+
+/** What the guests will do with a machine by themselves. Pins are not looked at. Pure: the same input gives the same result. */
+export function predict(machine: Machine, { firmware, kernel }: Guests): Prediction {
+  const guests = [...(firmware ? [firmware] : []), ...(kernel ? [kernel] : [])].map(({ name, model }) => ({
+    name,
+    model,
+  }));
+  const left = firmware && firmwares[firmware.model]?.(machine);
+  if (left?.status === 'stopped') return stoppedPrediction(machine, guests, left.reason);
+  if (kernel) return linux(machine, kernel.version, guests, left?.registers);
+  return assemblePrediction(machine, guests, (fn) => registersOutcome(fn, left?.registers));
+}
+
+function registersOutcome(fn: MachineFunction, registers: ReadonlyMap<MachineFunction, Registers> | undefined) {
+  const own = registers?.get(fn);
+  if (!own) return undefined;
+  const { bus, bars, bridge, givenUp = false } = own;
+  return {
+    bus,
+    address: (subject: number | string) => (givenUp ? undefined : bars.get(subject)),
+    reason: (subject: number | string) => own.reasons?.(subject) ?? 'the firmware does not place it',
+    ...(bridge ? { bridge } : {}),
+  };
+}
