@@ -1,4 +1,4 @@
-import { AddressRange } from '../address/range.js';
+import type { AddressRange } from '../address/range.js';
 import type { BusAddress, Size } from '../address/kinds.js';
 import { eachFunction, type Machine, type MachineFunction } from '../machine/model.js';
 import { compareBdf, type Bdf } from '../pci/bdf.js';

@@ -46,11 +46,10 @@ export function parseGuests(text: string): Guests {
       },
     );
   }
-  const kernelName = second ?? (first.startsWith('linux') ? first : undefined);
-  const kernel = kernelName === undefined ? undefined : kernelOf(kernelName);
-  if (kernelName === first) return { ...(kernel ? { kernel } : {}) };
+  if (first.startsWith('linux')) return { kernel: kernelOf(first) };
   if (!(first in firmwares)) throw unknown(first);
-  return { firmware: { name: first, model: first }, ...(kernel ? { kernel } : {}) };
+  const firmware = { name: first, model: first };
+  return second === undefined ? { firmware } : { firmware, kernel: kernelOf(second) };
 }
 
 function kernelOf(name: string): PredictedGuest & { readonly version: string } {

@@ -1,7 +1,7 @@
 import { deviceFunction } from '../pci/bdf.js';
 import { barsOf, romSize } from './bars.js';
 import { defined, rangeOf, type Complain, type Path } from './complain.js';
-import { noReserve, type BridgePins, type MachineFunction } from './model.js';
+import { noReserve, type BridgePins, type Hints, type MachineFunction } from './model.js';
 import type { FunctionOutput } from './schema.js';
 
 /** What has an id so far: `function`, `host bridge`. */
@@ -66,6 +66,7 @@ function functionOf(fn: FunctionOutput, path: Path, ids: Ids, complain: Complain
             prefetchable: bridge.prefetchable,
             hotplug: bridge.hotplug,
             reserve: { ...noReserve, ...exactReserve(bridge.reserve) },
+            ...(bridge.hints ? { hints: exactHints(bridge.hints) } : {}),
             pin: bridgePins(bridge.pin, [...path, 'bridge', 'pin'], complain),
             functions: functionsOf(bridge.functions, [...path, 'bridge', 'functions'], ids, complain),
           },
@@ -84,6 +85,13 @@ const exactReserve = (reserve: {
   io: BigInt(reserve.io),
   memory: BigInt(reserve.memory),
   prefetchable: BigInt(reserve.prefetchable),
+});
+
+const exactHints = ({ buses, ...sizes }: NonNullable<NonNullable<FunctionOutput['bridge']>['hints']>): Hints => ({
+  ...(buses === undefined ? {} : { buses }),
+  ...Object.fromEntries(
+    Object.entries(sizes).flatMap(([key, size]) => (size === undefined ? [] : [[key, BigInt(size)]])),
+  ),
 });
 
 function bridgePins(

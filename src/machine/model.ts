@@ -102,6 +102,8 @@ export interface Bridge {
   /** The slot's hot-plug capability. */
   readonly hotplug: 'none' | 'pcie' | 'shpc';
   readonly reserve: Reserve;
+  /** What the bridge itself tells firmware to keep; without it, predictions of firmware go by `reserve`. */
+  readonly hints?: Hints;
   readonly pin: BridgePins;
   /** What lies on the secondary bus. */
   readonly functions: readonly MachineFunction[];
@@ -113,6 +115,18 @@ export interface Reserve {
   readonly io: Size;
   readonly memory: Size;
   readonly prefetchable: Size;
+}
+
+/**
+ * QEMU's resource reservation capability (docs/pcie_pci_bridge.txt: bus-reserve, io-reserve, mem-reserve, pref32-reserve,
+ * pref64-reserve). What is absent is left to the firmware; 0 is a wish for none.
+ */
+export interface Hints {
+  readonly buses?: number;
+  readonly io?: Size;
+  readonly memory?: Size;
+  readonly prefetchable32?: Size;
+  readonly prefetchable64?: Size;
 }
 
 export interface BridgePins {

@@ -90,6 +90,19 @@ const reserve = v.strictObject({
   prefetchable: v.optional(size, 0),
 });
 
+const hints = v.pipe(
+  v.strictObject({
+    buses: v.optional(integer(0, 255, 'a number of buses')),
+    io: v.optional(size),
+    memory: v.optional(size),
+    prefetchable32: v.optional(size),
+    prefetchable64: v.optional(size),
+  }),
+  v.description(
+    'What the bridge tells firmware to keep: QEMU’s bus-reserve, io-reserve, mem-reserve, pref32-reserve, pref64-reserve.',
+  ),
+);
+
 const bits = <const N extends number>(allowed: readonly N[]) =>
   v.pipe(
     scalar,
@@ -147,6 +160,7 @@ const bridgeEntries = {
   prefetchable: v.optional(bits([0, 32, 64]), 64),
   hotplug: v.optional(v.picklist(['none', 'pcie', 'shpc']), 'none'),
   reserve: v.optional(reserve, {}),
+  hints: v.optional(hints),
   pin: v.optional(bridgePin, {}),
 };
 

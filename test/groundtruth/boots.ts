@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { AddressRange } from '../../src/address/range.js';
-import type { Bar, BridgeKind, HostBridge, Machine, MachineFunction } from '../../src/machine/model.js';
+import type { Bar, BridgeKind, Hints, HostBridge, Machine, MachineFunction } from '../../src/machine/model.js';
 import { noReserve } from '../../src/machine/model.js';
 import { parseBdf } from '../../src/pci/bdf.js';
 
@@ -107,6 +107,15 @@ const barOf = ({ index, type, prefetchable, size }: RecordedBar): Bar => ({
   size: BigInt(size),
 });
 
+const hintNames = { io: 'io', mem: 'memory', pref32: 'prefetchable32', pref64: 'prefetchable64' } as const;
+
+const hintsOf = ({ bus, ...sizes }: Readonly<Record<string, string>>): Hints => ({
+  ...(bus === undefined ? {} : { buses: Number(bus) }),
+  ...Object.fromEntries(
+    Object.entries(sizes).map(([name, size]) => [hintNames[name as keyof typeof hintNames], BigInt(size)]),
+  ),
+});
+
 const GIB = 1n << 30n;
 
 /** RAM as QEMU lays it out: q35 splits at 2 GiB from 2.75 GiB on; on `virt` it does not matter to who places. */
@@ -157,13 +166,8 @@ export function machineOf(boot: Boot, keep: (fn: RecordedFunction) => boolean = 
                   : bridge.shpc
                     ? ('shpc' as const)
                     : ('none' as const),
-              reserve: {
-                ...noReserve,
-                buses: Number(reserve?.['bus'] ?? 0),
-                io: BigInt(reserve?.['io'] ?? 0),
-                memory: BigInt(reserve?.['mem'] ?? 0),
-                prefetchable: BigInt(reserve?.['pref64'] ?? reserve?.['pref32'] ?? 0),
-              },
+              reserve: noReserve,
+              ...(reserve ? { hints: hintsOf(reserve) } : {}),
               pin: {},
               functions: children(fn.bdf),
             },
@@ -212,6 +216,7 @@ const kindOf = ({ pcie, qemuDevice }: RecordedFunction): BridgeKind => {
       return 'upstream-port';
     case 'downstream':
       return 'downstream-port';
+    case undefined:
     default:
       return pcie || qemuDevice === 'pcie-pci-bridge' ? 'pcie-pci-bridge' : 'pci-bridge';
   }

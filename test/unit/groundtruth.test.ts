@@ -83,8 +83,8 @@ describe.skipIf(flavours().length === 0)(`recorded boots in ${BOOTS}`, () => {
         const found = differences(machine, predicted, state, raw);
         return found.length > 0 ? [`${boot.name}: ${found.slice(0, 3).join('; ')}`] : [];
       });
-      console.log(
-        `${flavour}, ${names}: ${bootsOf(flavour).length - wrong.length} of ${bootsOf(flavour).length} boots exact`,
+      process.stdout.write(
+        `${flavour}, ${names}: ${bootsOf(flavour).length - wrong.length} of ${bootsOf(flavour).length} boots exact\n`,
       );
       expect(wrong).toEqual([]);
     };

@@ -3,6 +3,7 @@ import { MiB, type BusAddress, type Size } from '../../address/kinds.js';
 import { AddressRange } from '../../address/range.js';
 import type { HostBridge, Machine, MachineFunction } from '../../machine/model.js';
 import { deviceFunction } from '../../pci/bdf.js';
+import { hintsOf } from '../hints.js';
 import { numberBuses } from '../seabios/bus-numbers.js';
 import type { Handover, Registers } from '../state.js';
 import { emptyWindows, insert, kinds, layOut, leaf, merge, type Kind, type Node, type Windows } from './nodes.js';
@@ -270,15 +271,15 @@ const roundUp = (size: Size): Size => {
 function* paddingOf(fn: MachineFunction, { highHotplug, keepsPorts }: Edk2Board): Generator<Node> {
   const { bridge, vendor } = fn;
   if (!bridge || bridge.hotplug === 'none') return;
-  const { io, memory, prefetchable } = bridge.reserve;
-  const pad = (kind: Kind, size: Size) => leaf(fn, 'padding', kind, size, size);
+  const { io, memory, prefetchable, below4G } = hintsOf(bridge);
+  const pad = (kind: Kind, size: Size) => leaf(fn, 'padding', kind, roundUp(size), roundUp(size));
   // A port of QEMU's without an I/O window has asked for none.
-  const noPorts = bridge.io === 0 && vendor === 0x1b36;
-  if (io > 0n) yield pad('io', roundUp(io));
-  else if (keepsPorts && !noPorts) yield pad('io', 512n);
-  yield pad('mem32', memory > 0n ? roundUp(memory) : 2n * MiB);
-  if (prefetchable > 0n) yield pad('pmem64', roundUp(prefetchable));
-  else if (highHotplug > GIB32) yield pad('pmem64', roundUp(highHotplug >> 8n));
+  const ports = io ?? (bridge.io === 0 && vendor === 0x1b36 ? 0n : keepsPorts ? 512n : 0n);
+  if (ports > 0n) yield pad('io', ports);
+  const room = memory ?? 2n * MiB;
+  if (room > 0n) yield pad('mem32', room);
+  if (prefetchable !== undefined && prefetchable > 0n) yield pad(below4G ? 'pmem32' : 'pmem64', prefetchable);
+  else if (highHotplug > GIB32) yield pad('pmem64', highHotplug >> 8n);
 }
 
 /** What a bridge cannot decode goes to the next best window; a root bridge has one range for both sorts of memory. */

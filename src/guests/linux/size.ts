@@ -86,7 +86,10 @@ interface Sizes {
 function finish(window: Resource, sizes: Sizes, extras: Extras | null, rules: LinuxRules): void {
   const { needed, wished, align, wishedAlign } = sizes;
   if (needed > 0n) window.disabled = false;
-  if (needed === 0n && wished === 0n) return close(window, rules);
+  if (needed === 0n && wished === 0n) {
+    close(window, rules);
+    return;
+  }
   window.setRange(align, needed);
   window.alignedByStart = true;
   const more = wished > needed ? wished - needed : 0n;
@@ -115,7 +118,8 @@ function sizeMemory(
     const wishes = extras !== null && (extra > 0n || behind > 0n);
     const wished = wishes ? alignUp(maxOf(size, extra) + behind, step) : 0n;
     const wishedAlign = wishes ? maxOf(align, counted.wishedAlign) : counted.wishedAlign;
-    return finish(window, { needed, wished, align, wishedAlign }, extras, rules);
+    finish(window, { needed, wished, align, wishedAlign }, extras, rules);
+    return;
   }
   let align = maxOf(evenAlign(aligns, maxOrder), step);
   const sum = (more: Size, to: Size): Size =>

@@ -1,3 +1,4 @@
+import { hintsOf } from '../hints.js';
 import type { Machine, MachineFunction } from '../../machine/model.js';
 import { deviceFunction } from '../../pci/bdf.js';
 
@@ -31,7 +32,7 @@ export function numberBuses(machine: Machine): NumberedBus[] | null {
       if (!fn.bridge) continue;
       const secondary = last + 1;
       last = walk(secondary, bus, fn, fn.bridge.functions);
-      last = Math.max(last, secondary + fn.bridge.reserve.buses);
+      last = Math.max(last, secondary + hintsOf(fn.bridge).buses);
       const behind = buses.find((one) => one.bridge === fn);
       if (behind) behind.subordinate = last;
     }

@@ -2,6 +2,7 @@ import { alignDown, alignUp, maxOf } from '../../address/align.js';
 import { GiB, MiB, type BusAddress, type Size } from '../../address/kinds.js';
 import { AddressRange } from '../../address/range.js';
 import type { Machine, MachineFunction } from '../../machine/model.js';
+import { hintsOf } from '../hints.js';
 import type { Handover, Registers } from '../state.js';
 import { numberBuses, type NumberedBus } from './bus-numbers.js';
 
@@ -105,7 +106,7 @@ function windowOf(fn: MachineFunction, kind: Kind, inside: readonly Entry[]): En
   // A port of PCI Express does without I/O, so nothing is kept for that.
   const least = hotplug && !(slot && kind === 'io') ? align : 0n;
   const sum = sumOf(inside) || least;
-  const hint = readsHints(fn) ? bridge.reserve[kind] : 0n;
+  const hint = (readsHints(fn) ? hintsOf(bridge)[kind] : undefined) ?? 0n;
   const size = hint > sum ? (kind === 'io' ? hint : alignUp(hint, align)) : alignUp(sum, align);
   const is64 = kind === 'prefetchable' && bridge.prefetchable === 64 && inside.every((entry) => entry.is64);
   return { fn, size, align, is64 };
