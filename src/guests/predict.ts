@@ -59,7 +59,7 @@ function kernelOf(name: string): PredictedGuest & { readonly version: string } {
 }
 
 function unknown(name: string): Problem {
-  const like = nearest(name, guestNames);
+  const [like] = nearest(name, guestNames);
   return new Problem('guest-unknown', `there is no model of ${JSON.stringify(name)}`, {
     hint: `${like ? `did you mean ${like}? ` : ''}Guests are ${guestNames.join(', ')}; a Linux in between uses the older model`,
     facts: { name },

@@ -90,7 +90,7 @@ const exactReserve = (reserve: {
 const exactHints = ({ buses, ...sizes }: NonNullable<NonNullable<FunctionOutput['bridge']>['hints']>): Hints => ({
   ...(buses === undefined ? {} : { buses }),
   ...Object.fromEntries(
-    Object.entries(sizes).flatMap(([key, size]) => (size === undefined ? [] : [[key, BigInt(size)]])),
+    Object.entries(sizes).flatMap(([key, size]) => (size === undefined ? [] : [[key, size]])),
   ),
 });
 
