@@ -89,9 +89,7 @@ const exactReserve = (reserve: {
 
 const exactHints = ({ buses, ...sizes }: NonNullable<NonNullable<FunctionOutput['bridge']>['hints']>): Hints => ({
   ...(buses === undefined ? {} : { buses }),
-  ...Object.fromEntries(
-    Object.entries(sizes).flatMap(([key, size]) => (size === undefined ? [] : [[key, size]])),
-  ),
+  ...Object.fromEntries(Object.entries(sizes).flatMap(([key, size]) => (size === undefined ? [] : [[key, size]]))),
 });
 
 function bridgePins(
