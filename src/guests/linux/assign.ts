@@ -2,7 +2,7 @@ import { maxOf, minOf } from '../../address/align.js';
 import type { CpuAddress, Size } from '../../address/kinds.js';
 import { IO, MEM64, PREFETCH, TYPE, findSpace, type Resource } from './resource.js';
 import type { LinuxRules } from './rules.js';
-import type { Bus } from './tree.js';
+import type { Bus } from './resource.js';
 
 const FOUR_GIB = 1n << 32n;
 const TOP = (1n << 64n) - 1n;

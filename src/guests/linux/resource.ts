@@ -1,7 +1,7 @@
 import { alignDown, alignUp, isAligned, maxOf, minOf } from '../../address/align.js';
 import type { BusAddress, CpuAddress, Size } from '../../address/kinds.js';
 import type { ConstraintSubject } from '../../place/plan.js';
-import type { Device } from './tree.js';
+import type { MachineFunction } from '../../machine/model.js';
 
 /** What a resource is, as bits that combine (include/linux/ioport.h: IORESOURCE_IO, _MEM, _PREFETCH, _MEM_64). */
 export const IO = 1;
@@ -102,6 +102,29 @@ export class Resource {
   #host(): Resource {
     return this.parent ? this.parent.#host() : this;
   }
+}
+
+/** A function as the kernel keeps it (struct pci_dev). */
+export interface Device {
+  readonly fn: MachineFunction;
+  readonly bus: Bus;
+  /** In the kernel's order: BARs, ROM, VF BAR groups, then I/O, memory and prefetchable window. */
+  readonly resources: Resource[];
+  /** The bus behind a bridge. */
+  secondary: Bus | null;
+}
+
+export interface Bus {
+  readonly number: number;
+  /** Last bus number behind it. */
+  subordinate: number;
+  readonly parent: Bus | null;
+  /** Null: a root bus. */
+  readonly bridge: Device | null;
+  /** In slot order. */
+  readonly devices: Device[];
+  /** The bridge's windows, or the host bridge's in the order in which they were told. */
+  readonly windows: readonly Resource[];
 }
 
 /** Where in a window space is looked for. */

@@ -1,29 +1,8 @@
 import type { HostBridge, Machine, MachineFunction } from '../../machine/model.js';
 import { deviceFunction } from '../../pci/bdf.js';
-import { IO, MEM, MEM64, PREFETCH, Resource } from './resource.js';
+import { IO, MEM, MEM64, PREFETCH, Resource, type Bus, type Device } from './resource.js';
 
-/** A function as the kernel keeps it (struct pci_dev). */
-export interface Device {
-  readonly fn: MachineFunction;
-  readonly bus: Bus;
-  /** In the kernel's order: BARs, ROM, VF BAR groups, then I/O, memory and prefetchable window. */
-  readonly resources: Resource[];
-  /** The bus behind a bridge. */
-  secondary: Bus | null;
-}
-
-export interface Bus {
-  readonly number: number;
-  /** Last bus number behind it. */
-  subordinate: number;
-  readonly parent: Bus | null;
-  /** Null: a root bus. */
-  readonly bridge: Device | null;
-  /** In slot order. */
-  readonly devices: Device[];
-  /** The bridge's windows, or the host bridge's in the order in which they were told. */
-  readonly windows: readonly Resource[];
-}
+export type { Bus, Device };
 
 /** A host bridge as the kernel sees it after its scan: bus numbers given, nothing assigned. */
 export interface Root {
