@@ -17,6 +17,8 @@ export interface Demand {
   readonly windows: ReadonlyMap<MachineFunction, readonly Item[]>;
   /** Something asks for the other kind of address space, too. */
   readonly isMixed: boolean;
+  /** There is hotplug room among it. */
+  readonly hasRoom: boolean;
 }
 
 export interface DemandOptions {
@@ -27,6 +29,8 @@ export interface DemandOptions {
   readonly undecided?: 'expect' | 'drop';
   /** BARs that are alike are one item, and choices are not noted: what the fast path needs of large machines. */
   readonly joined?: boolean;
+  /** Hotplug room lies so that one BAR can have all of it, as far as a BAR's power of two goes. */
+  readonly roomy?: boolean;
   /** 64-bit resources of root buses in 64-bit windows only. */
   readonly narrow?: boolean;
 }
@@ -74,9 +78,11 @@ class Builder implements Demand {
   readonly slots: Item[][] = [];
   readonly windows = new Map<MachineFunction, Item[]>();
   isMixed = false;
+  hasRoom = false;
   readonly #decisions: Decisions;
   readonly #drop: boolean;
   readonly #joined: boolean;
+  readonly #roomy: boolean;
   readonly #tracks: Readonly<Record<BarType, readonly BarType[]>>;
   /** Of the present host bridge. */
   #host = 0;
@@ -86,11 +92,12 @@ class Builder implements Demand {
   constructor(
     private readonly machine: Machine,
     private readonly space: 'io' | 'memory',
-    { decisions = new Map(), undecided = 'expect', joined = false, narrow = false }: DemandOptions,
+    { decisions = new Map(), undecided = 'expect', joined = false, roomy = false, narrow = false }: DemandOptions,
   ) {
     this.#decisions = decisions;
     this.#drop = undecided === 'drop';
     this.#joined = joined;
+    this.#roomy = roomy;
     this.#tracks = narrow ? narrowTracks : { ...narrowTracks, mem64: wideTracks };
   }
 
@@ -204,7 +211,9 @@ class Builder implements Demand {
     if (reserve > 0n) {
       const tracks = this.#tracks[kind === 'io' ? 'io' : 'mem64'];
       const room = { fn, subject: 'reserve', host, tracks, window: null, fixed: null } as const;
-      shelf.add(newItem({ ...room, size: reserve, align: 1n, ceiling: HIGH }));
+      const align = this.#roomy ? 1n << BigInt(reserve.toString(2).length - 1) : 1n;
+      shelf.add(newItem({ ...room, size: reserve, align, ceiling: HIGH }));
+      this.hasRoom = true;
     }
     const { items } = shelf;
     if (items.length === 0 && !pin) return null;

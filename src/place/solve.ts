@@ -78,6 +78,10 @@ class Solver {
   run(): Demand | null {
     const joined = this.#demand({ joined: true });
     if (joined.homeless.length > 0) return null;
+    if (joined.hasRoom) {
+      const roomy = this.#demand({ joined: true, roomy: true });
+      if (pack(roomy.items, this.segments)) return roomy;
+    }
     if (pack(joined.items, this.segments)) return joined;
     return this.#exceptions(this.#demand({}).choices) ?? this.#exact();
   }
