@@ -1,8 +1,16 @@
 import { formatSize, hex } from '../address/format.js';
 import type { BusAddress } from '../address/kinds.js';
-import { eachFunction, type Bar, type Bridge, type Machine, type MachineFunction } from '../machine/model.js';
+import {
+  eachFunction,
+  type Bar,
+  type Bridge,
+  type Machine,
+  type MachineFunction,
+  type Reserve,
+} from '../machine/model.js';
 import { Problem } from '../problem/problem.js';
 import { suggest } from '../problem/nearest.js';
+import { mapFunctions } from './functions.js';
 
 /** What of a function is pinned: a BAR's number, its ROM, or the group of VF BAR n. */
 export type PinTarget = number | 'rom' | `vf${number}`;
@@ -101,9 +109,21 @@ function merge(found: MachineFunction, wanted: MachineFunction, name: string): M
   ].flatMap(({ target, pin }) => (pin === undefined ? [] : [{ id: found.id, target, address: pin, source: name }]));
   const merged = pins.reduce(applyPin, found);
   if (!merged.bridge || !wanted.bridge) return merged;
-  const bridge: Bridge = { ...merged.bridge, pin: wanted.bridge.pin, reserve: wanted.bridge.reserve };
+  const bridge: Bridge = {
+    ...merged.bridge,
+    pin: wanted.bridge.pin,
+    reserve: combine(merged.bridge.reserve, wanted.bridge.reserve),
+  };
   return { ...merged, bridge };
 }
+
+/** What the file says where it says something, else what QEMU's own options ask for. */
+const combine = (found: Reserve, file: Reserve): Reserve => ({
+  buses: file.buses || found.buses,
+  io: file.io || found.io,
+  memory: file.memory || found.memory,
+  prefetchable: file.prefetchable || found.prefetchable,
+});
 
 function agree(fn: MachineFunction, what: string, wanted: Bar, found: Bar | undefined, name: string): void {
   const say = (bar: Bar) => `${bar.type}${bar.prefetchable ? ' prefetchable' : ''} ${formatSize(bar.size)}`;
@@ -179,15 +199,3 @@ function unknownBar(fn: MachineFunction, pin: Pin, what: string): Problem {
 
 const ids = (machine: Machine): string[] =>
   machine.hostBridges.flatMap(({ functions }) => [...eachFunction(functions)].map(({ fn }) => fn.id));
-
-/** The machine with every function replaced by what `edit` makes of it, parents before children. */
-function mapFunctions(machine: Machine, edit: (fn: MachineFunction) => MachineFunction): Machine {
-  const walk = (functions: readonly MachineFunction[]): MachineFunction[] =>
-    functions.map((fn) => {
-      const edited = edit(fn);
-      return edited.bridge
-        ? { ...edited, bridge: { ...edited.bridge, functions: walk(edited.bridge.functions) } }
-        : edited;
-    });
-  return { ...machine, hostBridges: machine.hostBridges.map((host) => ({ ...host, functions: walk(host.functions) })) };
-}

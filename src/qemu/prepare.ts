@@ -1,16 +1,14 @@
-import { toMachine } from '../enumerate/to-machine.js';
 import type { Topology } from '../enumerate/topology.js';
 import type { Machine } from '../machine/model.js';
-import { formatBdf } from '../pci/bdf.js';
-import { pin } from '../pin/pin.js';
-import { applyMachineFile, applyPins } from '../pin/pins.js';
+import { readOp, type ConfigAccess } from '../pci/config-access.js';
 import type { Plan } from '../place/plan.js';
 import { Exit, Problem } from '../problem/problem.js';
 import { program, verifyProgramme, type Mismatch } from '../program/program.js';
+import type { Programme } from '../program/programme.js';
 import { crossCheck } from './crosscheck.js';
 import { openMachine } from './machines/open.js';
-import type { Qmp } from './qmp.js';
-import { queryPci } from './query-pci.js';
+import { placeAgain, placeMachine } from './placement.js';
+import { queryPci, type QemuFunction } from './query-pci.js';
 import type { Wanted } from './request.js';
 import type { Connection } from './session.js';
 
@@ -21,6 +19,8 @@ export interface PrepareReport {
   readonly notice: (text: string) => void;
   /** Programmed and checked; the guest has not run yet. */
   readonly planned: (plan: Plan, machine: Machine, topology: Topology) => Promise<void>;
+  /** The same after a reset, where other devices were there. */
+  readonly replanned: (plan: Plan) => Promise<void>;
 }
 
 export interface RunReport extends PrepareReport {
@@ -57,47 +57,76 @@ export async function prepareMachine(
 
   report.stage('enumerating, solving and programming');
   reached('programming');
-  const pinned = await pin(machine.access, machine.hosts, async (topology) => {
-    const found = toMachine(topology, machine.base, { name: await namer(qmp) });
-    const file = wanted.machineFile;
-    const asked = applyPins(file ? applyMachineFile(found, file.machine, file.name) : found, wanted.pins);
-    return machine.constrain?.(asked, report.notice) ?? asked;
-  });
-  const deliver = () => machine.deliver(pinned.plan);
+  let pinned = await placeMachine(machine, qmp, wanted, report.notice);
 
+  /** Once all is programmed: what makes the guest keep it, and whether QEMU agrees. */
+  const finish = async () => {
+    const [, seen, mtree] = await Promise.all([
+      machine.deliver(pinned.plan),
+      queryPci(qmp),
+      qmp.monitor('info mtree'),
+      machine.check?.(pinned.plan),
+    ]);
+    agree(crossCheck(pinned.plan, seen, mtree));
+    return inhabitants(seen);
+  };
   report.stage('checking against QEMU');
   reached('programmed');
-  const [, seen, mtree] = await Promise.all([
-    deliver(),
-    queryPci(qmp),
-    qmp.monitor('info mtree'),
-    machine.check?.(pinned.plan),
-  ]);
-  agree(crossCheck(pinned.plan, seen, mtree));
+  let present = await finish();
   await report.planned(pinned.plan, pinned.machine, pinned.topology);
+
   return {
     reprogram: async () => {
       await machine.reopen();
-      await Promise.all([program(machine.access, pinned.programme), deliver()]);
+      if ((await programmed(machine.access, pinned.programme)) && inhabitants(await queryPci(qmp)) === present) {
+        await machine.deliver(pinned.plan);
+        return;
+      }
+      // Devices were plugged in or taken out while the guest ran.
+      pinned = await placeAgain(machine, qmp, pinned, report.notice);
+      present = await finish();
+      await report.replanned(pinned.plan);
     },
     verify: async () => {
       await machine.locate?.();
-      return verifyProgramme(machine.access, pinned.programme);
+      return keptBy(machine.access, await verifyProgramme(machine.access, pinned.programme), pinned.plan);
     },
   };
 }
 
-/** Names functions as the QEMU command line does, the others by address. */
-async function namer(
-  qmp: Qmp,
-): Promise<
-  (fn: {
-    readonly at: { readonly bus: number; readonly device: number; readonly fn: number; readonly segment: number };
-  }) => string
-> {
-  const names = new Map((await queryPci(qmp)).map((fn) => [`${fn.bus}:${(fn.device << 3) | fn.fn}`, fn.id]));
-  return ({ at }) => names.get(`${at.bus}:${(at.device << 3) | at.fn}`) || formatBdf(at);
+/** Carries a programme out. False where something does not keep what was written: it may be another device by now. */
+async function programmed(access: ConfigAccess, programme: Programme): Promise<boolean> {
+  try {
+    await program(access, programme);
+    return true;
+  } catch (error) {
+    if (error instanceof Problem && error.code === 'register-not-kept') return false;
+    throw error;
+  }
 }
+
+/** What is where, whatever its addresses. */
+const inhabitants = (seen: readonly QemuFunction[]): string =>
+  JSON.stringify(
+    seen.map(({ bus, device, fn, id, regions }) => [
+      ...[bus, device, fn, id],
+      regions.map(({ bar, type, size }) => `${bar} ${type} ${size}`),
+    ]),
+  );
+
+/** Without what a function that was taken out does not keep, if the bridges still have the buses that they were given. */
+async function keptBy(access: ConfigAccess, mismatches: readonly Mismatch[], plan: Plan): Promise<readonly Mismatch[]> {
+  if (
+    mismatches.some(({ register, id }) => register === BUS_NUMBERS && plan.bridges.some((bridge) => bridge.id === id))
+  )
+    return mismatches;
+  const suspects = plan.functions.filter(({ id }) => mismatches.some((mismatch) => mismatch.id === id));
+  const vendors = await access.batch(suspects.map(({ address }) => readOp(address, 0, 2)));
+  const gone = new Set(suspects.filter((_, i) => vendors[i] === 0xffff).map(({ id }) => id));
+  return mismatches.filter(({ id }) => !gone.has(id));
+}
+
+const BUS_NUMBERS = 0x18;
 
 function agree(differences: readonly string[]): void {
   if (differences.length === 0) return;

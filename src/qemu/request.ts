@@ -4,6 +4,7 @@ import { AddressRange } from '../address/range.js';
 import { DEFAULT_HIGH_MMIO_SIZE, highMmioWindow } from '../machine/boards/virt-aarch64.js';
 import type { Machine } from '../machine/model.js';
 import type { Pin } from '../pin/pins.js';
+import type { ReserveRequest } from '../pin/reserves.js';
 import { Problem } from '../problem/problem.js';
 import {
   appendArgs,
@@ -27,6 +28,7 @@ import { defaultActions, type Actions } from './supervise.js';
 export interface Wanted {
   readonly machine: MachineType;
   readonly pins: readonly Pin[];
+  readonly reserves: readonly ReserveRequest[];
   readonly machineFile?: { readonly machine: Machine; readonly name: string };
   readonly mmioWindow?: { readonly base: bigint; readonly size: bigint };
 }
@@ -46,6 +48,8 @@ export interface RunRequest extends Wanted {
 export interface RequestOptions {
   /** `--pin`, parsed. */
   readonly pins: readonly PinRequest[];
+  /** `--reserve`, parsed. */
+  readonly reserves?: readonly ReserveRequest[];
   readonly machineFile?: { readonly machine: Machine; readonly name: string };
   readonly transport: TransportName;
   readonly verify: boolean;
@@ -83,6 +87,7 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
     transport: options.transport,
     machine,
     pins: requests.map(toPin),
+    reserves: options.reserves ?? [],
     ...(options.machineFile ? { machineFile: options.machineFile } : {}),
     ...(rfc.mmioWindow ? { mmioWindow: { base: rfc.mmioWindow.base, size: rfc.mmioWindow.size } } : {}),
     paused: control.paused,

@@ -9,6 +9,7 @@ export interface PlanFlags {
 
 export interface RunFlags {
   readonly pin?: readonly string[];
+  readonly reserve?: readonly string[];
   readonly machine?: string;
   readonly planOut?: string;
   readonly transport: TransportName;

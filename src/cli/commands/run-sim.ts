@@ -9,7 +9,9 @@ import { planToJson } from '../../place/plan-json.js';
 import type { Reserved } from '../../machine/model.js';
 import type { Plan, PlanResult } from '../../place/plan.js';
 import { Exit, Problem } from '../../problem/problem.js';
+import { applyReserves } from '../../pin/reserves.js';
 import { parsePinOption, toPin } from '../../qemu/args/pins.js';
+import { parseReserveOption } from '../../qemu/args/reserves.js';
 import { whyHidden } from '../../sim/hidden.js';
 import { simulate, type SimulatedMachine } from '../../sim/simulate.js';
 import { readMachine, writePlan } from '../documents.js';
@@ -35,6 +37,7 @@ export async function runSimulated(flags: RunFlags, file: string, io: Io): Promi
   const { ram, arch, board, physicalAddressBits, reserved, properties } = machine;
   const id = (at: Parameters<SimulatedMachine['functionAt']>[0]) => simulated.functionAt(at)?.id;
   const pins = (flags.pin ?? []).flatMap(parsePinOption).map(toPin);
+  const reserves = (flags.reserve ?? []).map(parseReserveOption);
   try {
     const pinned = await pin(simulated.access, simulated.hosts, (topology) => {
       const found = toMachine(
@@ -42,7 +45,8 @@ export async function runSimulated(flags: RunFlags, file: string, io: Io): Promi
         { ram, arch, board, physicalAddressBits, properties, windows },
         { name: (fn) => id(fn.at) },
       );
-      return applyPins(applyMachineFile({ ...found, reserved: [] }, { ...machine, reserved }, name), pins);
+      const asked = applyPins(applyMachineFile({ ...found, reserved: [] }, { ...machine, reserved }, name), pins);
+      return applyReserves(asked, reserves);
     });
     if (flags.planOut !== undefined) await writePlan(flags.planOut, pinned.plan);
     if (flags.json) io.stdout.write(`${JSON.stringify(planToJson(pinned.plan), null, 2)}\n`);

@@ -34,8 +34,9 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
       hint: 'write it after --, as it is: pinbar run -- qemu-system-aarch64 -machine virt …',
     });
   }
-  const [{ parsePinOption }, { runRequest }, { runQemu }] = await Promise.all([
+  const [{ parsePinOption }, { parseReserveOption }, { runRequest }, { runQemu }] = await Promise.all([
     import('../../qemu/args/pins.js'),
+    import('../../qemu/args/reserves.js'),
     import('../../qemu/request.js'),
     import('../../qemu/run.js'),
   ]);
@@ -43,6 +44,7 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
   const machineFile = flags.machine === undefined ? undefined : await readMachine(flags.machine, io);
   const request = runRequest(argv, {
     pins: (flags.pin ?? []).flatMap(parsePinOption),
+    reserves: (flags.reserve ?? []).map(parseReserveOption),
     ...(machineFile ? { machineFile } : {}),
     transport: flags.transport,
     verify: flags.verify,
@@ -53,6 +55,9 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
       stage: (text) => progress.stage(text, text === 'running'),
       notice: (text) => progress.line(text),
       stderr: (chunk) => io.stderr.write(chunk.toString('utf8')),
+      replanned: async (plan) => {
+        if (flags.planOut !== undefined) await writePlan(flags.planOut, plan);
+      },
       planned: async (plan) => {
         if (flags.planOut !== undefined) await writePlan(flags.planOut, plan);
         if (!flags.quiet) io.stderr.write(renderPlan(plan, styleFor(io.stderr, io.env), machineFile?.machine.reserved));

@@ -14,6 +14,14 @@ export const runCommand = buildCommand<RunFlags, string[], Context>({
         brief: 'Put BARs of the device with this id at these bus addresses (also rom@ADDR, vfN@ADDR)',
         placeholder: 'ID=barN@ADDR[,barM@ADDR]',
       },
+      reserve: {
+        kind: 'parsed',
+        parse: String,
+        variadic: true,
+        optional: true,
+        brief: 'Keep room behind this port, or every empty one, for devices to be plugged in (also buses:N, io:SIZE)',
+        placeholder: 'ID|all=memory:SIZE,prefetchable:SIZE',
+      },
       machine: {
         kind: 'parsed',
         parse: String,
