@@ -14,6 +14,7 @@ interface BoardCase {
   readonly arch: 'riscv64' | 'x86_64';
   readonly version: QemuVersion;
   readonly machine?: string;
+  readonly transport: 'qtest' | 'gdb';
   /** Without message signalled interrupts devices are left with their pins. */
   readonly msi: boolean;
   /** Inside the windows of the board: below and above 4 GiB. */
@@ -26,10 +27,10 @@ const riscv64 = { arch: 'riscv64', low: at(0x5000_0000n), high: at(0x4_4000_0000
 const x86 = { arch: 'x86_64', low: at(0xc000_0000n), high: at(0x6b_8000_0000n) } as const;
 const cases: readonly BoardCase[] = [
   // Its PLIC has no MSI.
-  { ...riscv64, version: '7.2', msi: false },
-  { ...riscv64, version: '10.0', machine: ',aia=aplic-imsic', msi: true },
-  { ...x86, version: '7.2', msi: true },
-  { ...x86, version: '10.0', msi: true },
+  { ...riscv64, version: '7.2', transport: 'qtest', msi: false },
+  { ...riscv64, version: '10.0', transport: 'gdb', machine: ',aia=aplic-imsic', msi: true },
+  { ...x86, version: '7.2', transport: 'gdb', msi: true },
+  { ...x86, version: '10.0', transport: 'qtest', msi: true },
 ];
 
 /** All devices are used in every boot; what a person would look at comes from the first. */
@@ -75,9 +76,9 @@ describeInLab(
   ],
   () => {
     it.each(cases)(
-      '$arch, QEMU $version: a tree works where the plan has it, after two reboots and a system_reset',
+      '$arch, QEMU $version, $transport: a tree works where the plan has it, after two reboots and a system_reset',
       async (board) => {
-        const { arch, version, machine = '', msi, low, high } = board;
+        const { arch, version, machine = '', transport, msi, low, high } = board;
         const folder = scratchFolder();
         const file = (name: string) => join(folder, name);
         for (const disk of ['nvme', 'msix', 'intx']) {
@@ -95,7 +96,9 @@ describeInLab(
           `rp2=bar0@${low(0x34_5000)}`,
         ];
         const args = [
-          ...['run', '--quiet', '--plan-out', file('plan'), '--verify', ...pins.flatMap((pin) => ['--pin', pin]), '--'],
+          ...['run', '--quiet', '--transport', transport, '--plan-out', file('plan'), '--verify'],
+          ...pins.flatMap((pin) => ['--pin', pin]),
+          '--',
           ...guestCommand(version, { arch, machine, initrd: file('initrd'), devices: devices(file) }),
           ...['-qmp', `unix:${file('qmp')},server=on,wait=off`],
         ];
