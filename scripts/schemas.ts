@@ -1,5 +1,6 @@
 import { toJsonSchema, type ConversionConfig } from '@valibot/to-json-schema';
 import type * as v from 'valibot';
+import { predictionSchema } from '../src/guests/prediction-schema.js';
 import { machineFileDefinitions, machineFileSchema } from '../src/machine/schema.js';
 import { planSchema } from '../src/place/plan-schema.js';
 
@@ -32,4 +33,5 @@ function jsonSchema(id: string, schema: Schema, definitions: Record<string, Sche
 export const schemas = (): Readonly<Record<string, string>> => ({
   'machine.schema.json': jsonSchema('urn:pinbar:machine:1', machineFileSchema, machineFileDefinitions),
   'plan.schema.json': jsonSchema('urn:pinbar:plan:1', planSchema),
+  'prediction.schema.json': jsonSchema('urn:pinbar:prediction:1', predictionSchema),
 });

@@ -1,13 +1,14 @@
 import { buildApplication, buildRouteMap, help, version, type Application } from '@stricli/core';
 import { VERSION } from './version.js';
 import { planCommand } from './commands/plan.js';
+import { predictCommand } from './commands/predict.js';
 import { runCommand } from './commands/run.js';
 import { verifyCommand } from './commands/verify.js';
 import type { Context } from './context.js';
 import type { Io } from './io.js';
 import { usageText } from './usage.js';
 
-const commands = { run: runCommand, plan: planCommand, verify: verifyCommand };
+const commands = { run: runCommand, plan: planCommand, predict: predictCommand, verify: verifyCommand };
 
 export const commandNames: readonly string[] = Object.keys(commands);
 

@@ -24,6 +24,14 @@ export const guestNames: readonly string[] = [
   ...Object.keys(firmwares),
 ];
 
+/** The guests that a machine of this architecture is likely to have, as `parseGuests` takes them. */
+export function guestsFor({ arch }: Machine): string[] {
+  const kernels = linuxModels.map(({ version }) => `linux-${version}`);
+  const behind = (firmware: string) => kernels.map((kernel) => `${firmware},${kernel}`);
+  if (arch === 'x86_64') return ['seabios', ...behind('seabios'), 'ovmf-2022.11', ...behind('ovmf-2022.11')];
+  return arch === 'aarch64' ? [...kernels, 'edk2-2022.11', ...behind('edk2-2022.11'), 'edk2-2026.08'] : kernels;
+}
+
 /** Who places: firmware, a kernel, or both. */
 export interface Guests {
   readonly firmware?: PredictedGuest;

@@ -102,15 +102,22 @@ const constraint = v.object({
 
 const version = v.literal(1, 'this pinbar reads format 1');
 
+/** What a plan and a prediction have in common. */
+export const layoutEntries = {
+  ram: v.array(sized),
+  hostBridges: v.array(hostBridge),
+  bridges: v.array(bridge),
+  functions: v.array(fn),
+};
+
+export { version as formatVersion, size as hexSize };
+
 export const planSchema = v.pipe(
   v.variant('status', [
     v.object({
       pinbar: version,
       status: v.literal('placed'),
-      ram: v.array(sized),
-      hostBridges: v.array(hostBridge),
-      bridges: v.array(bridge),
-      functions: v.array(fn),
+      ...layoutEntries,
     }),
     v.object({
       pinbar: version,

@@ -24,3 +24,10 @@ export interface VerifyFlags {
   readonly guest?: readonly string[];
   readonly json: boolean;
 }
+
+export interface PredictFlags {
+  readonly guest?: readonly string[];
+  readonly all: boolean;
+  readonly against?: string;
+  readonly json: boolean;
+}

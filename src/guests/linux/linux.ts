@@ -15,12 +15,14 @@ import { busesOf, scan, type Device } from './tree.js';
  * What Linux does with a machine.
  * @param left what firmware left in the registers; undefined: no firmware, the guest has a device tree. With firmware
  * the guest has ACPI: on x86 it keeps what fits together, elsewhere only the bus numbers
+ * @param keeps it was told to keep what it finds: `linux,pci-probe-only`, or a _DSM function 5 that returns 0
  */
 export function linux(
   machine: Machine,
   version: string,
   guests: readonly PredictedGuest[],
   left?: ReadonlyMap<MachineFunction, Registers>,
+  keeps = machine.arch === 'x86_64',
 ): Prediction {
   const model = modelOf(version);
   const x86 = machine.arch === 'x86_64';
@@ -37,9 +39,11 @@ export function linux(
   };
   const roots = scan(machine, (bridge) => left?.get(bridge)?.bridge);
   const registers = ({ fn }: Device) => left?.get(fn);
-  if (x86) survey(roots, registers, rules, lost);
+  if (keeps) survey(roots, registers, rules, lost);
   else for (const { bus } of roots) readBars(bus, registers);
-  for (const { bus } of roots) assignUnassigned(bus, rules);
+  // Told to keep all, kernels before 6.11 assign nothing else either.
+  const onlyKeeps = keeps && !x86 && model.version === '6.1';
+  for (const { bus } of onlyKeeps ? [] : roots) assignUnassigned(bus, rules);
   const devices = new Map<MachineFunction, Device>();
   for (const { bus } of roots)
     for (const { devices: list } of busesOf(bus)) for (const one of list) devices.set(one.fn, one);
