@@ -20,5 +20,3 @@ export function predictionToJson({ status, guests, unplaced, stopped, ...layout 
     ...(stopped === undefined ? {} : { stopped }),
   };
 }
-
-type PredictedBar = PredictionJson['unplaced'][number]['bar'];
