@@ -45,7 +45,9 @@ export function keepPlan(
     const bridge = bridges.get(before.id);
     if (!now.bridge || !before.bridge || !bridge) return { fn: pinned, grew: false };
     const below = list(now.bridge.functions, before.bridge.functions);
-    const { secondary, subordinate, io, memory, prefetchable } = bridge;
+    const { io, memory, prefetchable } = bridge;
+    // What is pinned already is what firmware will do whatever was before.
+    const { secondary = bridge.secondary, subordinate = bridge.subordinate } = now.bridge.pin;
     const all: BridgePins = {
       secondary,
       subordinate,
@@ -53,7 +55,7 @@ export function keepPlan(
       ...(memory ? { memory } : {}),
       ...(prefetchable ? { prefetchable } : {}),
     };
-    const pin = below.grew && windows === 'open' ? { secondary } : all;
+    const pin = below.grew && windows === 'open' ? { ...now.bridge.pin, secondary } : all;
     const reserve = below.grew ? noReserve : now.bridge.reserve;
     return {
       fn: { ...pinned, bridge: { ...now.bridge, pin, reserve, functions: below.functions } },

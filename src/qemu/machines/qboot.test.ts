@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { bridge, endpoint, machineOf } from '../../../test/machines.js';
 import { eachFunction, type Bridge, type Machine } from '../../machine/model.js';
+import { keepPlan } from '../../pin/keep.js';
+import { planOf } from '../../pin/pin.js';
 import { busReserves, numberLikeQboot } from './qboot.js';
 
 const machine = (rp2: Partial<Bridge> = {}) =>
@@ -61,6 +63,27 @@ describe('bus numbers of qboot', () => {
       }) as Error,
     );
   });
+
+  it.each(['keep', 'open'] as const)(
+    'are those of the machine as it is, where a bridge was plugged in (%s)',
+    (windows) => {
+      const before = numberLikeQboot(machine());
+      const placed = { machine: before, plan: planOf(before) };
+      const [host] = machine().hostBridges;
+      const functions = host!.functions.map((fn) =>
+        fn.id === 'rp3'
+          ? { ...fn, bridge: { ...fn.bridge!, functions: [bridge('hot', '0.0', 'upstream-port', [])] } }
+          : fn,
+      );
+      const now = numberLikeQboot({ ...before, hostBridges: [{ ...host!, functions }] });
+      const { machine: kept } = keepPlan(now, placed, windows);
+      expect(numbers(kept)).toEqual(['rp1 7-7', 'rp2 3-6', 'up 4-6', 'dn0 6-6', 'dn1 5-5', 'rp3 1-2', 'hot 2-2']);
+      const { bridges } = planOf(kept);
+      expect(bridges.map(({ id, secondary, subordinate }) => `${id} ${secondary}-${subordinate}`).toSorted()).toEqual(
+        numbers(kept).toSorted(),
+      );
+    },
+  );
 
   it('leave no room: where it was asked for is told', () => {
     const asking = machine({ reserve: { buses: 4, io: 0n, memory: 1n << 20n, prefetchable: 0n } });
