@@ -183,17 +183,13 @@ function whatNeeds(bridges: readonly MachineFunction[], buses: readonly (readonl
   const ids = listed(bridges.map(({ id }) => id));
   const parts = only && bridges.length === 1 ? [`${only.id} needs one`] : [];
   if (bridges.length > 1) parts.push(`${bridges.length} bridges (${ids}) need one each`);
-  let total = bridges.length;
-  for (const { id, bridge } of bridges) {
-    const keeps = bridge?.reserve.buses ?? 0;
-    total += keeps;
-    if (keeps > 0) parts.push(`${id} keeps ${keeps} free for hotplug`);
-  }
-  for (const functions of buses) {
-    const own = vfBuses(functions).length;
-    total += own;
-    const pfs = functions.filter(({ sriov }) => (sriov?.totalVfs ?? 0) > 0).map(({ id }) => id);
-    if (own > 0) parts.push(`the VFs of ${listed(pfs)} answer on ${own} more`);
-  }
+  const kept = bridges.filter(({ bridge }) => (bridge?.reserve.buses ?? 0) > 0);
+  const keeps = kept.reduce((sum, { bridge }) => sum + (bridge?.reserve.buses ?? 0), 0);
+  if (keeps > 0)
+    parts.push(`${listed(kept.map(({ id }) => id))} ${kept.length === 1 ? 'keeps' : 'keep'} ${keeps} free for hotplug`);
+  const vfs = buses.reduce((sum, functions) => sum + vfBuses(functions).length, 0);
+  const pfs = buses.flat().filter((fn) => vfBuses([fn]).length > 0);
+  if (vfs > 0) parts.push(`the VFs of ${listed(pfs.map(({ id }) => id))} answer on ${vfs} more`);
+  const total = bridges.length + keeps + vfs;
   return `${listed(parts)}${parts.length > 1 ? `: ${total} together` : ''}`;
 }

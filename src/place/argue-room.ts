@@ -112,7 +112,11 @@ function candidatesIn(place: Place, { size, align }: Least, met: readonly Obstac
   }
   const [only] = fates;
   if (count === 1n) return `${name} has one candidate, ${hex(first)}, and it ${only?.one ?? ''}`;
-  if (count > BigInt(FEW)) return `${name} has ${count} candidates: ${grouped(list, fates)}`;
+  if (count > BigInt(FEW)) {
+    const runs = runsOf(fates);
+    const pieces = runs.length > FEW ? piecesIn(place, { size, align }, met, count) : null;
+    return pieces ?? `${name} has ${count} candidates: ${grouped(list, fates, runs)}`;
+  }
   const start = `${name} has ${count} candidates, ${listed(list.map((at) => hex(at)))}`;
   if (fates.every(({ one }) => one === only?.one)) return `${start}, and each ${only?.one ?? ''}`;
   return `${start}: ${listed(fates.map(({ one }, i) => `${hex(list[i] ?? 0n)} ${one}`))}`;
@@ -131,14 +135,24 @@ function past({ window, limit }: Place, span: Span): Fate {
   return { one: `would end at ${hex(span.limit)}, ${hex(by)} past ${what}`, many: `would end past ${what}` };
 }
 
-/** Runs of candidates with one fate: `the 3 from 0x… to 0x… meet RAM at …`. */
-function grouped(list: readonly bigint[], fates: readonly Fate[]): string {
-  const runs: { readonly from: number; to: number }[] = [];
+interface Run {
+  readonly from: number;
+  to: number;
+}
+
+/** Candidates in a row with one fate, by index. */
+function runsOf(fates: readonly Fate[]): Run[] {
+  const runs: Run[] = [];
   fates.forEach((fate, i) => {
     const run = runs.at(-1);
     if (run && fates[run.from]?.many === fate.many) run.to = i;
     else runs.push({ from: i, to: i });
   });
+  return runs;
+}
+
+/** `the 3 from 0x… to 0x… meet RAM at …`, for each run. */
+function grouped(list: readonly bigint[], fates: readonly Fate[], runs: readonly Run[]): string {
   const parts = runs.map(({ from, to }) => {
     const fate = fates[from];
     if (from === to) return `${hex(list[from] ?? 0n)} ${fate?.one ?? ''}`;

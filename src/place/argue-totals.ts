@@ -29,7 +29,8 @@ export function totalArgument(evidence: Evidence): string | null {
   const total = sum(free);
   const whole = groups.reduce((size, group) => size + group.least, 0n);
   if (whole <= left.size) return pieces(free, groups, left, where, beside && ` left${beside}`, evidence.step);
-  const needs = listed(free.map(({ name, size }) => `${name} (${amount(size)})`));
+  // The name of a group of VF BARs says how much it is.
+  const needs = listed(free.map(({ name, size }) => (name.endsWith(')') ? name : `${name} (${amount(size)})`)));
   const steps = whole === total ? '' : `, in whole steps of bridge windows ${amount(whole)}`;
   const rest = beside && `, ${amount(left.size)} of it${beside}`;
   return `${capital(needs)} need ${amount(total)} together${steps}, and ${where} ${amount(all.size)}${rest}; no order of allocation helps.`;

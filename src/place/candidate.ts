@@ -29,15 +29,33 @@ export const firstOf =
     return null;
   };
 
-/** The largest number from `low` to below `high` that works, where a smaller one works as soon as a larger one does. */
-export const largestOf =
-  (low: bigint, high: bigint, candidateFor: (value: bigint) => Candidate): Attempt =>
+/** The first of several candidates that works, where each that comes after one that works does so, too. */
+export const leastOf =
+  (candidates: readonly Candidate[]): Attempt =>
   (solve) => {
     let found: Found | null = null;
-    let [least, most] = [low, high - 1n];
+    let [low, high] = [0, candidates.length - 1];
+    while (low <= high) {
+      // The last first: where that does not help nothing does.
+      const at: number = found ? (low + high) >> 1 : high;
+      const candidate: Candidate | undefined = candidates[at];
+      const plan: Plan | null | undefined = candidate && solve(candidate.machine);
+      if (candidate && plan) {
+        found = { candidate, plan };
+        high = at - 1;
+      } else if (!found) return null;
+      else low = at + 1;
+    }
+    return found;
+  };
+
+/** The largest number below `high` that works, down to 0, where a smaller one works as soon as a larger one does. */
+export function largestOf(high: bigint, candidateFor: (value: bigint) => Candidate): Attempt {
+  return (solve) => {
+    let found: Found | null = null;
+    let [least, most] = [0n, high - 1n];
     while (least <= most) {
-      // The least first: where that does not help nothing does.
-      const value = found ? (least + most + 1n) / 2n : low;
+      const value = found ? (least + most + 1n) / 2n : 0n;
       const candidate = candidateFor(value);
       const plan = solve(candidate.machine);
       if (plan) {
@@ -48,3 +66,10 @@ export const largestOf =
     }
     return found;
   };
+}
+
+/** One way, or where that does not help another. */
+export const either =
+  (one: Attempt, other: Attempt): Attempt =>
+  (solve) =>
+    one(solve) ?? other(solve);

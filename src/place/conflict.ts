@@ -31,7 +31,7 @@ interface Impossible {
   readonly field: Field;
 }
 
-const fields: readonly Field[] = ['buses', 'memory', 'io'];
+export const fields: readonly Field[] = ['buses', 'memory', 'io'];
 
 /** Finds out why a machine has no plan. */
 export class Inquiry {
@@ -59,7 +59,7 @@ export class Inquiry {
 
   /** Known to have no solution. */
   isImpossible({ claims, field }: Impossible): boolean {
-    return solvable(this.#excerpts.of(claims), field, this.budget.part(SHARE)) === false;
+    return isSolvable(this.#excerpts.of(claims), field, this.budget.part(SHARE)) === false;
   }
 
   #shrunk({ claims, field }: Impossible): Impossible {
@@ -89,7 +89,7 @@ export class Inquiry {
     let isSure = true;
     for (const field of fields) {
       const found =
-        solvable(part, field, this.budget.part(SHARE)) ?? solvable(part, field, this.budget.part(LARGE_SHARE));
+        isSolvable(part, field, this.budget.part(SHARE)) ?? isSolvable(part, field, this.budget.part(LARGE_SHARE));
       if (found === false) return field;
       if (found === undefined) isSure = false;
     }
@@ -100,7 +100,7 @@ export class Inquiry {
     const part = this.#excerpts.of(claims);
     return backgroundOf(this.machine, field, claims).filter((one) => {
       const lifted = lift(part, one);
-      return fields.every((each) => solvable(lifted, each, this.budget.part(SHARE)) === true);
+      return fields.every((each) => isSolvable(lifted, each, this.budget.part(SHARE)) === true);
     });
   }
 }
@@ -116,7 +116,7 @@ function* smallerParts(claims: readonly Claim[]): Iterable<readonly Claim[]> {
 }
 
 /** Undefined: not known within the budget. */
-function solvable(machine: Machine, field: Field, budget: Budget): boolean | undefined {
+export function isSolvable(machine: Machine, field: Field, budget: Budget): boolean | undefined {
   try {
     return (field === 'buses' ? numberBuses(machine, budget) : solveSpace(machine, field, budget)) !== null;
   } catch (error) {

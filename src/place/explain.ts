@@ -6,7 +6,7 @@ import type { Solve } from './candidate.js';
 import type { Field } from './claims.js';
 import { claimsOf } from './claims.js';
 import type { Core } from './conflict.js';
-import { Inquiry } from './conflict.js';
+import { fields, Inquiry, isSolvable } from './conflict.js';
 import { Evidence } from './evidence.js';
 import type { Infeasible } from './plan.js';
 import { remediesFor } from './remedy.js';
@@ -30,10 +30,12 @@ export function explain(machine: Machine, field: Field, { budget, solve }: Expla
       constraints: constraintsOf(machine, core),
       ...(core.isMinimal ? {} : { minimal: false }),
     },
-    remedies: solve ? remediesFor(machine, core, solve) : [],
+    remedies: solve ? remediesFor(machine, core, solve, (changed) => whyNot(changed, budget)) : [],
   };
 }
 
+/** For one conflict of a machine that was changed to see whether that helps. */
+const WHY_STEPS = 50_000;
 const UNSURE =
   'Some of the constraints may not be needed for that: the search for a smaller conflict reached its limit.';
 
@@ -48,4 +50,14 @@ function coreOf(machine: Machine, field: Field, budget: Budget): Core {
   // What a pin says by itself is the shortest of conflicts, and quickly seen.
   const pins = pinArgument(new Evidence(machine, field, claims))?.claims;
   return inquiry.coreOf(pins && inquiry.isImpossible({ claims: pins, field }) ? pins : claims, field);
+}
+
+/** Why a machine has no plan; null where it has one, or where the budget does not say. */
+export function whyNot(machine: Machine, budget: Budget): Core | null {
+  for (const field of fields) {
+    const found = isSolvable(machine, field, budget.part(WHY_STEPS));
+    if (found === undefined) return null;
+    if (!found) return coreOf(machine, field, budget.part(WHY_STEPS));
+  }
+  return null;
 }

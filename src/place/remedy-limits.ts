@@ -1,14 +1,14 @@
 import { alignDown, alignUp, maxOf, minOf } from '../address/align.js';
-import { formatSize, hex } from '../address/format.js';
+import { roughSize } from '../address/format.js';
 import { ADDRESS_SPACE, FOUR_GIB, MiB } from '../address/kinds.js';
 import { AddressRange as Range } from '../address/range.js';
 import { RangeSet } from '../address/range-set.js';
 import type { Bridge, HostBridge, HostWindow, Machine, MachineFunction } from '../machine/model.js';
 import type { Attempt, Candidate } from './candidate.js';
-import { firstOf } from './candidate.js';
+import { either, firstOf, leastOf } from './candidate.js';
 import { withFunctions, withHost } from './changes.js';
 import type { Core } from './conflict.js';
-import { article, isFunctionClaim, listed, windowName } from './names.js';
+import { article, isFunctionClaim, listed, spanOf, windowName } from './names.js';
 import type { Need } from './needs.js';
 import { shapeOf, Sites } from './needs.js';
 import { howOnQ35, isBoardsOwn } from './remedy-board.js';
@@ -17,9 +17,9 @@ import { howOnQ35, isBoardsOwn } from './remedy-board.js';
 export function* limitRemedies(machine: Machine, core: Core): Iterable<Attempt> {
   yield firstOf(exception(machine, core));
   for (const one of core.background) {
-    if (one.kind === 'window') yield firstOf(largerWindow(machine, one.host, one.window));
-    else if (one.kind === 'address-bits') yield firstOf(moreBits(machine, one.bits));
-    else if (one.kind === 'bus-range') yield firstOf(moreBuses(machine, one.host));
+    if (one.kind === 'window') yield largerWindow(machine, one.host, one.window);
+    else if (one.kind === 'address-bits') yield leastOf(moreBits(machine, one.bits));
+    else if (one.kind === 'bus-range') yield leastOf(moreBuses(machine, one.host));
   }
   if (core.field === 'buses') return;
   const needs = new Sites(machine).needsOf(core.claims, core.field);
@@ -40,26 +40,34 @@ function* exception(machine: Machine, core: Core): Iterable<Candidate> {
   yield { change, machine: { ...machine, allowNonPrefetchableInPrefetchable: true } };
 }
 
-/** Not where a board says what the windows are. */
-function* largerWindow(machine: Machine, host: HostBridge, window: HostWindow): Iterable<Candidate> {
-  if (isBoardsOwn(machine, host)) return;
-  const most = window.type === 'mem64' ? ADDRESS_SPACE : FOUR_GIB;
-  const candidate = (wider: HostWindow): Candidate => ({
-    change: `let ${windowName(window)} of ${host.id} be ${hex(wider.base)}-${hex(wider.base + wider.size - 1n)} (${formatSize(wider.size)})${howOnQ35(machine, wider)}`,
-    machine: withHost(machine, host.id, (one) => ({
-      ...one,
-      windows: one.windows.map((other) => (other === window ? wider : other)),
-    })),
-  });
+/** Upwards, or where that does not help downwards; not where a board says what the windows are. */
+function largerWindow(machine: Machine, host: HostBridge, window: HostWindow): Attempt {
+  if (isBoardsOwn(machine, host)) return () => null;
   const { lower, upper } = roomAround(machine, host, window);
-  for (let step = window.type === 'io' ? 0x1000n : MiB; step <= most; step *= 2n) {
-    const end = minOf(alignUp(window.base + window.size, step), upper);
-    if (end > window.base + window.size) yield candidate({ ...window, size: end - window.base });
-    const base = maxOf(alignDown(window.base, step), lower);
-    if (base >= window.base) continue;
-    const size = window.base + window.size - base;
-    yield candidate({ ...window, base, size, cpuBase: window.cpuBase - window.base + base });
-  }
+  const { base, size, cpuBase } = window;
+  const steps: bigint[] = [];
+  for (let step = window.type === 'io' ? 0x1000n : MiB; step < ADDRESS_SPACE; step *= 2n) steps.push(step);
+  const ends = steps.map((step) => minOf(alignUp(base + size, step), upper));
+  const starts = steps.map((step) => maxOf(alignDown(base, step), lower));
+  const candidates = (bounds: readonly (readonly [bigint, bigint])[]): Candidate[] =>
+    bounds
+      .filter(
+        ([from, to], i) => to - from > size && (i === 0 || from !== bounds[i - 1]?.[0] || to !== bounds[i - 1]?.[1]),
+      )
+      .map(([from, to]) => {
+        const wider: HostWindow = { ...window, base: from, size: to - from, cpuBase: cpuBase - base + from };
+        return {
+          change: `let ${windowName(window)} of ${host.id} be ${spanOf({ base: from, limit: to - 1n })} (${roughSize(wider.size)})${howOnQ35(machine, wider)}`,
+          machine: withHost(machine, host.id, (one) => ({
+            ...one,
+            windows: one.windows.map((other) => (other === window ? wider : other)),
+          })),
+        };
+      });
+  return either(
+    leastOf(candidates(ends.map((to) => [base, to]))),
+    leastOf(candidates(starts.map((from) => [from, base + size]))),
+  );
 }
 
 /** How far a window can grow before it meets RAM or another window, by bus address: first address, one past the last. */
@@ -75,11 +83,13 @@ function roomAround(machine: Machine, host: HostBridge, window: HostWindow): { l
   );
   const taken = window.type === 'io' ? others : [...others, ...machine.ram];
   const end = window.cpuBase + window.size;
+  const isHigh = window.type === 'mem64' && window.base >= FOUR_GIB;
+  const floor = isHigh ? FOUR_GIB : window.type === 'io' ? 0n : MiB;
   const most = minOf(window.type === 'mem64' ? ADDRESS_SPACE : FOUR_GIB, ADDRESS_SPACE - shift);
   return {
     lower: taken.reduce(
       (low, { limit }) => (limit < window.cpuBase ? maxOf(low, limit + 1n - shift) : low),
-      maxOf(0n, -shift),
+      maxOf(floor, -shift),
     ),
     upper: taken.reduce((high, { base }) => (base >= end ? minOf(high, base - shift) : high), most),
   };
@@ -112,7 +122,7 @@ function* missingWindow(machine: Machine, need: Need, field: 'memory' | 'io'): I
     const base = alignUp(piece.base, step);
     const window: HostWindow = { type, base, size: step, cpuBase: base };
     yield {
-      change: `give ${host.id} ${article(windowName(window).slice(4))} (${formatSize(step)})${howOnQ35(machine, window)}`,
+      change: `give ${host.id} ${article(windowName(window).slice(4))} (${roughSize(step)})${howOnQ35(machine, window)}`,
       machine: withHost(machine, host.id, (one) => ({ ...one, windows: [...one.windows, window] })),
     };
   }
@@ -145,18 +155,19 @@ function* widerBridges(machine: Machine, needs: readonly Need[], field: 'memory'
   if (bridges.length > 1) yield exchange(bridges);
 }
 
-function* moreBits(machine: Machine, bits: number): Iterable<Candidate> {
+function moreBits(machine: Machine, bits: number): Candidate[] {
   const how = (more: number) => (machine.arch === 'x86_64' ? ` (-cpu …,phys-bits=${more})`.replace('…', 'MODEL') : '');
-  for (let more = bits + 1; more <= 64; more++) {
+  return Array.from({ length: 64 - bits }, (_, i) => {
+    const more = bits + 1 + i;
     const change = `use a CPU with ${more} physical address bits instead of ${bits}${how(more)}`;
-    yield { change, machine: { ...machine, physicalAddressBits: more } };
-  }
+    return { change, machine: { ...machine, physicalAddressBits: more } };
+  });
 }
 
-/** The fewest that work; none beyond the next root bus of the segment, which would not help. */
-function* moreBuses(machine: Machine, host: HostBridge): Iterable<Candidate> {
-  for (let last = host.buses[1] + 1; last <= 255; last++) {
+function moreBuses(machine: Machine, host: HostBridge): Candidate[] {
+  return Array.from({ length: 255 - host.buses[1] }, (_, i) => {
+    const last = host.buses[1] + 1 + i;
     const change = `let ${host.id} use buses ${host.buses[0]} to ${last}, if its ECAM is that large`;
-    yield { change, machine: withHost(machine, host.id, (one) => ({ ...one, buses: [one.buses[0], last] })) };
-  }
+    return { change, machine: withHost(machine, host.id, (one) => ({ ...one, buses: [one.buses[0], last] })) };
+  });
 }

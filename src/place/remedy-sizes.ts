@@ -1,7 +1,7 @@
 import { formatSize } from '../address/format.js';
 import type { Bar, Bridge, Machine, MachineFunction, Reserve } from '../machine/model.js';
 import type { Attempt, Candidate } from './candidate.js';
-import { firstOf, largestOf } from './candidate.js';
+import { firstOf, largestOf, leastOf } from './candidate.js';
 import { withBridge, withFunction } from './changes.js';
 import type { FunctionClaim } from './claims.js';
 import type { Core } from './conflict.js';
@@ -27,7 +27,7 @@ export function* sizeRemedies(machine: Machine, core: Core): Iterable<Attempt> {
     const bar = claim.fn.bars.find(({ index }) => index === claim.subject);
     if (!bar) continue;
     yield firstOf(wider(machine, claim, bar));
-    yield firstOf(smaller(machine, claim, bar));
+    yield leastOf([...smaller(machine, claim, bar)]);
   }
 }
 
@@ -44,7 +44,7 @@ function* lessRoom(
   const withReserve = (less: Partial<Reserve>) =>
     withBridge(machine, fn.id, (bridge) => ({ ...bridge, reserve: { ...reserve, ...less } }));
   if (field === 'buses') {
-    yield largestOf(0n, BigInt(reserve.buses), (buses) => ({
+    yield largestOf(BigInt(reserve.buses), (buses) => ({
       change: `keep ${buses === 0n ? 'no bus numbers' : counted(buses, 'bus number')} free for hotplug behind ${fn.id} instead of ${reserve.buses}`,
       machine: withReserve({ buses: Number(buses) }),
     }));
@@ -53,7 +53,7 @@ function* lessRoom(
   for (const kind of field === 'io' ? (['io'] as const) : (['memory', 'prefetchable'] as const)) {
     const step = granules[kind];
     const whole = reserve[kind] / step + (reserve[kind] % step > 0n ? 1n : 0n);
-    yield largestOf(0n, whole, (steps) => ({
+    yield largestOf(whole, (steps) => ({
       change: `keep ${steps === 0n ? 'no' : amount(steps * step)} ${kindName(kind)} room free for hotplug behind ${fn.id} instead of ${amount(reserve[kind])}`,
       machine: withReserve({ [kind]: steps * step }),
     }));
@@ -63,7 +63,7 @@ function* lessRoom(
 function fewerVfs(machine: Machine, fn: MachineFunction): Attempt {
   const { sriov } = fn;
   if (!sriov) return () => null;
-  return largestOf(0n, BigInt(sriov.totalVfs), (count) => ({
+  return largestOf(BigInt(sriov.totalVfs), (count) => ({
     change: `give ${fn.id} ${count === 0n ? 'no VFs' : counted(count, 'VF')} instead of ${sriov.totalVfs}`,
     machine: withFunction(machine, fn.id, (one) => ({ ...one, sriov: { ...sriov, totalVfs: Number(count) } })),
   }));
