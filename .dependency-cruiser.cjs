@@ -4,7 +4,7 @@
  */
 const rows = [
   ['cli', 'web'],
-  ['qemu', 'twin'],
+  ['qemu', 'twin', 'host'],
   ['doctor'],
   ['export', 'guests'],
   ['import'],

@@ -3,12 +3,19 @@ import { VERSION } from './version.js';
 import { planCommand } from './commands/plan.js';
 import { predictCommand } from './commands/predict.js';
 import { runCommand } from './commands/run.js';
+import { scanCommand } from './commands/scan.js';
 import { verifyCommand } from './commands/verify.js';
 import type { Context } from './context.js';
 import type { Io } from './io.js';
 import { usageText } from './usage.js';
 
-const commands = { run: runCommand, plan: planCommand, predict: predictCommand, verify: verifyCommand };
+const commands = {
+  run: runCommand,
+  plan: planCommand,
+  predict: predictCommand,
+  verify: verifyCommand,
+  scan: scanCommand,
+};
 
 export const commandNames: readonly string[] = Object.keys(commands);
 

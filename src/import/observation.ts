@@ -1,17 +1,30 @@
 import type { Bdf } from '../pci/bdf.js';
+import type { ConfigBytes } from '../pci/config-bytes.js';
+import type { CapabilityFacts, DecodeBits } from './function-facts.js';
+import type { SeenGroup, SeenHost, SeenMapLine, SeenRootBus } from './host-facts.js';
+import type { Source } from './source.js';
+
+export type { Source } from './source.js';
 
 /**
  * What texts from a running machine say of its PCI functions: facts, each with the line it stands on. A fact that is
  * absent was not shown; it is never filled in. All readers of this folder produce observations, whatever they read.
  */
 
-/** The line a fact was read from; `line` counts from 1. */
-export interface Source {
-  readonly file: string;
-  readonly line: number;
-}
-
-export const listingKinds = ['lspci', 'sysfs', 'iomem', 'ioports', 'dmesg'] as const;
+/** From what shows the present state best to what tells how it came about. */
+export const listingKinds = [
+  'capture',
+  'sysfs',
+  'lspci',
+  'hex-dump',
+  'device-tree',
+  'iomem',
+  'ioports',
+  'hwloc',
+  'lspci-tree',
+  'iommu-groups',
+  'dmesg',
+] as const;
 export type ListingKind = (typeof listingKinds)[number];
 
 /** A BAR's number, the expansion ROM, the group of VF BAR n, or one of a bridge's windows. */
@@ -31,6 +44,11 @@ export interface Observation {
   /** Windows of host bridges (`root bus resource`). */
   readonly hostWindows: readonly SeenHostWindow[];
   readonly notes: readonly Note[];
+  readonly host?: SeenHost;
+  readonly rootBuses?: readonly SeenRootBus[];
+  readonly groups?: readonly SeenGroup[];
+  /** /proc/iomem or /proc/ioports as it stands, ready to be shown again. */
+  readonly map?: readonly SeenMapLine[];
 }
 
 /** Something about the listing itself that its reader has to know. */
@@ -50,8 +68,24 @@ export interface SeenFunction {
   readonly isBridge?: boolean;
   /** Of a bridge: the bus numbers it routes. */
   readonly buses?: SeenBuses;
-  /** The bridge above, where the listing gives a path (sysfs). */
-  readonly parent?: Bdf;
+  /** The bridge above, where the listing gives a path (sysfs, lspci -t); null: it lies on a root bus. */
+  readonly parent?: Bdf | null;
+  readonly revision?: number;
+  readonly subsystem?: { readonly vendor: number; readonly device: number };
+  /** Header layout: 0 a device, 1 a bridge. */
+  readonly headerType?: number;
+  /** What the listing calls it, without ids. */
+  readonly title?: string;
+  /** Null: no driver is bound. */
+  readonly driver?: string | null;
+  /** Null: the kernel knows of none. */
+  readonly numaNode?: number | null;
+  readonly iommuGroup?: number;
+  /** The physical function that this virtual function belongs to. */
+  readonly physicalFunction?: Bdf;
+  readonly decodes?: DecodeBits;
+  readonly capabilities?: CapabilityFacts;
+  readonly config?: ConfigBytes;
   readonly resources: readonly SeenResource[];
 }
 
@@ -111,6 +145,8 @@ export interface SeenHostWindow {
   readonly address: bigint;
   readonly size: bigint;
   readonly busBase: bigint;
+  /** Of an I/O window: where the CPU finds port `busBase`, where that is shown. */
+  readonly cpuBase?: bigint;
   readonly source: Source;
 }
 

@@ -1,3 +1,5 @@
+import { AddressRange } from '../address/range.js';
+import type { SeenMapLine } from './host-facts.js';
 import { fromHex, type GuestLine } from './lines.js';
 import {
   addResource,
@@ -29,7 +31,7 @@ interface Entry {
 interface Block {
   readonly hint: Space | undefined;
   readonly entries: Entry[];
-  lines: number;
+  readonly map: SeenMapLine[];
   first: Source;
   highest: bigint;
   lastTop: bigint;
@@ -70,7 +72,9 @@ export class ProcResourcesReader implements ListingReader {
     if (limit > block.highest) block.highest = limit;
     if (match[2].length === 4) block.narrow = true;
     if (name === 'System RAM' || name.startsWith('Kernel ')) block.memoryNamed = true;
-    block.lines++;
+    if (block.map.length < MOST_ENTRIES) {
+      block.map.push({ depth: (match[1]?.length ?? 0) >> 1, range: AddressRange.of(base, limit), name });
+    }
     const wanted = functionName.test(name) || busName.test(name);
     if (wanted && block.entries.length < MOST_ENTRIES) block.entries.push({ base, limit, name, source });
     return true;
@@ -102,7 +106,7 @@ function startsAnew(block: Block, base: bigint, narrow: boolean): boolean {
 const newBlock = (hint: Space | undefined, first: Source): Block => ({
   hint,
   entries: [],
-  lines: 0,
+  map: [],
   first,
   highest: 0n,
   lastTop: 0n,
@@ -151,5 +155,6 @@ function observe(block: Block, file: string, boot: number): Observation {
       if (fn) addResource(fn, { name: null, space, size, placement, numbers: 'kernel', source });
     }
   }
-  return { ...emptyObservation, kind, file, boot, functions: table.list(), busWindows, notes };
+  const seen = { ...emptyObservation, kind, file, boot, functions: table.list(), busWindows, notes } as const;
+  return block.highest === 0n ? seen : { ...seen, map: block.map };
 }

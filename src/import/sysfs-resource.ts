@@ -141,19 +141,39 @@ export class SysfsResourceReader implements ListingReader {
   }
 
   #decode(fn: FunctionDraft, rows: readonly Row[]) {
-    const numbering = numberingOf(rows);
-    if (fn.class !== undefined && fn.class >> 8 === 0x0604) fn.isBridge = true;
-    if (numbering.windowsFrom !== undefined && rows.some((row) => row.index >= (numbering.windowsFrom ?? 0)))
-      fn.isBridge = true;
-    for (const row of rows) {
-      const name = nameOf(row.index, numbering);
-      if (name !== undefined) addResource(fn, resourceOf(row, name));
-    }
-    if (numbering.unclear) {
+    const { resources, isBridge, unclear } = decodeRows(rows, fn.class);
+    if (isBridge) fn.isBridge = true;
+    for (const resource of resources) addResource(fn, resource);
+    if (unclear) {
       const text = `${rows.length} lines, neither a whole endpoint nor a whole bridge: lines from 7 on are left out`;
       this.#notes.push({ code: 'resource-numbers-unclear', text, source: fn.source });
     }
   }
+}
+
+/** What the lines of one function's file say. `classCode`: 24 bits, where it is known. */
+function decodeRows(rows: readonly Row[], classCode: number | undefined) {
+  const numbering = numberingOf(rows);
+  const { windowsFrom } = numbering;
+  const windows = windowsFrom !== undefined && rows.some((row) => row.index >= windowsFrom);
+  const resources = rows.flatMap((row) => {
+    const name = nameOf(row.index, numbering);
+    return name === undefined ? [] : [resourceOf(row, name)];
+  });
+  const isBridge = windows || (classCode !== undefined && classCode >> 8 === 0x0604);
+  return { resources, isBridge, unclear: numbering.unclear };
+}
+
+/** The resources of a whole sysfs `resource` file. */
+export function resourcesOfFile(text: string, file: string): SeenResource[] {
+  const rows: Row[] = [];
+  for (const line of text.split('\n', MOST_ROWS + 1)) {
+    const match = triple.exec(line);
+    if (!match?.[1] || !match[2] || !match[3]) break;
+    const [base, limit, flags] = [BigInt(match[1]), BigInt(match[2]), BigInt(match[3])];
+    rows.push({ index: rows.length, base, limit, flags, source: { file, line: rows.length + 1 } });
+  }
+  return decodeRows(rows, undefined).resources;
 }
 
 interface Numbering {

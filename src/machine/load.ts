@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { Problem, Problems, type Where } from '../problem/problem.js';
 import type { Path } from './complain.js';
 import type { Machine } from './model.js';
+import { mistakesOf } from './mistakes.js';
 import { normalize } from './normalize.js';
 import { machineFileSchema } from './schema.js';
 
@@ -15,8 +16,6 @@ export const MAX_YAML = 1024 * 1024;
 
 /** Levels of nesting: what is read recursively must not reach the end of the stack. A bridge takes three. */
 const MAX_DEPTH = 800;
-/** So many characters of a wrong value are shown. */
-const MAX_SHOWN = 60;
 /** So many mistakes of one file are told. */
 const MAX_PROBLEMS = 50;
 
@@ -122,8 +121,8 @@ function check(value: unknown, locate: Locate): Checked {
   const parsed = v.safeParse(machineFileSchema, value);
   const problems: Problem[] = [];
   if (!parsed.success) {
-    for (const { issue, path } of parsed.issues.flatMap((one) => innermost(one, []))) {
-      problems.push(new Problem('machine-schema', sentence(path, issue), { where: locate(path), facts: { path } }));
+    for (const { path, message } of mistakesOf(parsed.issues)) {
+      problems.push(new Problem('machine-schema', message, { where: locate(path), facts: { path } }));
     }
     return { ok: false, problems };
   }
@@ -133,50 +132,4 @@ function check(value: unknown, locate: Locate): Checked {
     );
   });
   return problems.length > 0 ? { ok: false, problems } : { ok: true, machine };
-}
-
-interface Located {
-  readonly issue: v.BaseIssue<unknown>;
-  readonly path: Path;
-}
-
-/** Where one of several forms is allowed, the mistakes in the one that was meant, if that can be told. */
-function innermost(issue: v.BaseIssue<unknown>, outer: Path): Located[] {
-  const path = [...outer, ...(issue.path ?? []).map((item) => item.key as string | number)];
-  const meant = (issue.issues ?? []).filter((one) => one.path !== undefined || one.kind !== 'schema');
-  return meant.length > 0 ? meant.flatMap((one) => innermost(one, path)) : [{ issue, path }];
-}
-
-/** One mistake in words: `hostBridges[0].functions[1].slot: …`. */
-function sentence(path: Path, issue: v.BaseIssue<unknown>): string {
-  const at = path.map((key, i) => (typeof key === 'number' ? `[${key}]` : i === 0 ? key : `.${key}`)).join('');
-  const prefix = at ? `${at}: ` : '';
-  if (issue.type === 'strict_object' && issue.expected === 'never') return `${prefix}pinbar does not know this key`;
-  if (issue.type === 'strict_object' && issue.received === 'undefined') return `${prefix}is missing`;
-  if (issue.kind === 'schema' && issue.message.startsWith('Invalid ')) {
-    return `${prefix}expected ${options(issue.expected ?? 'something else')}, found ${shown(issue.received)}`;
-  }
-  return `${prefix}${issue.message}`;
-}
-
-const words: Readonly<Record<string, string>> = {
-  Object: 'a map',
-  Array: 'a list',
-  null: 'nothing',
-  string: 'a string',
-  number: 'a number',
-  bigint: 'a number',
-  boolean: 'true or false',
-};
-
-/** What was expected, one type or several in brackets, as people call it. */
-function options(types: string): string {
-  const names = types.startsWith('(') ? types.replace(/[()]/g, '').split(' | ') : [types];
-  return [...new Set(names.map((name) => words[name] ?? name))].join(' or ');
-}
-
-/** What was found: a type as people call it, or a value, of which a long one is cut. */
-function shown(found: string): string {
-  const text = words[found] ?? found;
-  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}...` : text;
 }

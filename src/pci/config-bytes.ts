@@ -20,22 +20,29 @@ export class ConfigBytes {
   /** The first bytes of config space, as a dump has them; whole dwords count. */
   static of(dump: Uint8Array): ConfigBytes {
     const bytes = new ConfigBytes();
-    const view = new DataView(dump.buffer, dump.byteOffset, dump.byteLength);
-    for (let at = 0; at + 4 <= Math.min(dump.length, EXTENDED); at += 4) bytes.set(at, view.getUint32(at, true));
+    const whole = Math.min(dump.length, EXTENDED) & ~3;
+    if (whole > STANDARD) bytes.#extend();
+    bytes.#bytes.set(dump.subarray(0, whole));
+    bytes.#known.fill(1, 0, whole / 4);
     return bytes;
+  }
+
+  /** What was read, in pieces that follow each other without a gap, ascending. */
+  runs(): { readonly start: number; readonly bytes: Uint8Array }[] {
+    const runs: { start: number; bytes: Uint8Array }[] = [];
+    for (let at = this.#known.indexOf(1); at >= 0;) {
+      const gap = this.#known.indexOf(0, at);
+      const end = gap < 0 ? this.#known.length : gap;
+      runs.push({ start: 4 * at, bytes: this.#bytes.subarray(4 * at, 4 * end) });
+      at = gap < 0 ? -1 : this.#known.indexOf(1, gap);
+    }
+    return runs;
   }
 
   /** Puts down what the dword at `register` (a multiple of 4) read. */
   set(register: number, value: number): void {
     if (register < 0 || register >= EXTENDED || register % 4 !== 0) throw new UnreadRegister(register);
-    if (register >= this.#bytes.length) {
-      const bytes = new Uint8Array(EXTENDED);
-      const known = new Uint8Array(EXTENDED / 4);
-      bytes.set(this.#bytes);
-      known.set(this.#known);
-      this.#bytes = bytes;
-      this.#known = known;
-    }
+    if (register >= this.#bytes.length) this.#extend();
     new DataView(this.#bytes.buffer).setUint32(register, value, true);
     this.#known[register / 4] = 1;
   }
@@ -74,6 +81,16 @@ export class ConfigBytes {
         return value;
       }
     }
+  }
+
+  /** Makes room for extended config space. */
+  #extend(): void {
+    const bytes = new Uint8Array(EXTENDED);
+    const known = new Uint8Array(EXTENDED / 4);
+    bytes.set(this.#bytes);
+    known.set(this.#known);
+    this.#bytes = bytes;
+    this.#known = known;
   }
 
   #view(register: number, width: number): DataView {

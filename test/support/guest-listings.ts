@@ -74,7 +74,7 @@ export function sysfs(guest: Guest, { grep = false, iov = true } = {}): string {
     .join('\n');
 }
 
-function resourceRows(fn: PlannedFunction, bridge: PlannedBridge | undefined, iov: boolean): string[] {
+export function resourceRows(fn: PlannedFunction, bridge: PlannedBridge | undefined, iov: boolean): string[] {
   const none = row(0n, 0n, 0);
   const rows: string[] = Array.from({ length: (iov ? 13 : 7) + (bridge ? 4 : 0) }, () => none);
   for (const bar of fn.bars)

@@ -3,6 +3,8 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { schemas } from '../../scripts/schemas.js';
+import { captureFrom, loadCapture } from '../../src/import/capture/load.js';
+import { captureText } from '../../src/import/capture/save.js';
 import { loadMachine, machineFrom } from '../../src/machine/load.js';
 import { planFromJson, planToJson } from '../../src/place/plan-json.js';
 import { place } from '../../src/place/place.js';
@@ -127,6 +129,47 @@ describe('machine files', () => {
     change(file);
     expect(accepts(() => machineFrom(file, 'x'))).toBe(valid);
     expect(validMachine(file)).toBe(valid);
+  });
+});
+
+describe('captures', () => {
+  const examples = readdirSync('examples').filter((name) => name.endsWith('.capture.json'));
+  const validCapture = validator('capture.schema.json');
+
+  it('there are examples', () => {
+    expect(examples.length).toBeGreaterThan(0);
+  });
+
+  it.each(examples)('examples/%s is valid, and comes back as it was', async (name) => {
+    const text = readFileSync(`examples/${name}`, 'utf8');
+    expect(errorsOf(validCapture, JSON.parse(text))).toEqual([]);
+    expect(captureText(await loadCapture(text, name))).toBe(text);
+  });
+
+  const base = () => ({
+    'pinbar-capture': 1 as unknown,
+    functions: [
+      { address: '0000:00:01.0', vendor: '0x1b36', bars: [{ index: 0, type: 'mem32', size: '0x1000' }] },
+    ] as Record<string, unknown>[],
+  });
+  type Base = ReturnType<typeof base>;
+
+  it.each<[string, (file: Base) => void, boolean]>([
+    ['as it is', () => undefined, true],
+    ['of a later version, with more keys', (file) => (file.functions[0]!['more'] = []), true],
+    ['of another format', (file) => (file['pinbar-capture'] = 2), false],
+    ['an address in capitals', (file) => (file.functions[0]!['address'] = '0000:0A:01.0'), false],
+    ['a domain of five digits', (file) => (file.functions[0]!['address'] = '10000:0a:01.0'), true],
+    ['an id as a number', (file) => (file.functions[0]!['vendor'] = 0x1b36), false],
+    ['a parent that is none', (file) => (file.functions[0]!['parent'] = null), true],
+    ['a seventh BAR', (file) => (file.functions[0]!['bars'] = [{ index: 6, type: 'mem32' }]), false],
+    ['a BAR without a number', (file) => (file.functions[0]!['bars'] = [{ type: 'memory' }]), true],
+    ['a state that is none', (file) => (file.functions[0]!['bars'] = [{ type: 'io', state: 'lost' }]), false],
+  ])('%s', (_, change, valid) => {
+    const file = base();
+    change(file);
+    expect(accepts(() => captureFrom(file))).toBe(valid);
+    expect(validCapture(file)).toBe(valid);
   });
 });
 

@@ -20,6 +20,13 @@ export interface RunFlags {
   readonly verbose: boolean;
 }
 
+export interface ScanFlags {
+  readonly root?: string;
+  readonly out?: string;
+  readonly anonymous: boolean;
+  readonly json: boolean;
+}
+
 export interface VerifyFlags {
   readonly guest?: readonly string[];
   readonly json: boolean;

@@ -17,7 +17,7 @@ export class SeenBridges {
 
   #add(fn: SeenFunction) {
     if (fn.buses) this.#buses.set(bdfKey(fn.address), fn.buses);
-    const above = fn.parent && bdfKey(fn.parent);
+    const above = fn.parent ? bdfKey(fn.parent) : undefined;
     if (above !== undefined && !this.#buses.has(above)) {
       this.#buses.set(above, { secondary: fn.address.bus, source: fn.source });
     }
