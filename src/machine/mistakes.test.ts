@@ -232,14 +232,14 @@ describe('what the values have to agree on', () => {
     ],
     [
       'a property that moves nothing',
-      head.replace('ram: 1GiB', 'ram: 1GiB, properties: { gic-version: ‸3 }'),
-      ['machine-invalid: board virt (aarch64) has no property gic-version that moves its map'],
+      head.replace('ram: 1GiB', 'ram: 1GiB, properties: { gic: ‸3 }'),
+      ['machine-invalid: board virt (aarch64) has no property gic that moves its map'],
     ],
     [
       'a board property with a value that it cannot have',
-      head.replace('ram: 1GiB', 'ram: 1GiB, ‸properties: { highmem-mmio-size: 3GiB }'),
+      head.replace('ram: 1GiB', 'ram: 1GiB, properties: { highmem-mmio-size: ‸3GiB }'),
       [
-        'machine-invalid: board virt cannot have this map: highmem-mmio-size is 0xc0000000, and has to be a power of two, 512 GiB or more',
+        'machine-invalid: board virt cannot have this map: highmem-mmio-size: 0xc0000000 is not a power of two, or less than 512 GiB',
       ],
     ],
     [

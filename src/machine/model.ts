@@ -1,6 +1,7 @@
 import type { AddressRange } from '../address/range.js';
 import type { BusAddress, CpuAddress, Size } from '../address/kinds.js';
 import type { Slot } from '../pci/bdf.js';
+import type { QemuRelease } from './boards/release.js';
 
 /**
  * A machine as `place` sees it: plain data, every default filled in, sizes and addresses as bigint. The machine file
@@ -9,6 +10,8 @@ import type { Slot } from '../pci/bdf.js';
 export interface Machine {
   readonly arch: Arch;
   readonly board: string;
+  /** The QEMU that the board is one of; undefined: the newest that is known. */
+  readonly qemu?: QemuRelease;
   /** Guest RAM, as CPU addresses, in ascending order. */
   readonly ram: readonly AddressRange[];
   /** Bits of a guest physical address; undefined where nothing limits it below 64. */

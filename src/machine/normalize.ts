@@ -2,9 +2,10 @@ import { ascending } from '../address/align.js';
 import { FOUR_GIB } from '../address/kinds.js';
 import type { AddressRange } from '../address/range.js';
 import type { BoardMap } from './boards/board.js';
-import { boards, findBoard } from './boards/boards.js';
+import { boardOfFile } from './board-of-file.js';
 import { rangeOf, type Complain, type Path } from './complain.js';
 import { functionsOf, uniqueId, type Ids } from './functions.js';
+import { impliedWindows } from './implied.js';
 import type { HostBridge, HostWindow, Machine } from './model.js';
 import type { MachineFile } from './schema.js';
 
@@ -15,7 +16,7 @@ import type { MachineFile } from './schema.js';
 export function normalize(file: MachineFile, complain: Complain): Machine {
   const { machine } = file;
   const properties = exactProperties(machine.properties, complain);
-  const board = boardMap(file, properties, complain);
+  const board = boardOfFile(file, properties, complain);
   const ram = ramRanges(file, board, complain);
   const reserved = file.reserved.flatMap((entry, i) => {
     const range = rangeOf(entry, ['reserved', i], complain);
@@ -30,7 +31,7 @@ export function normalize(file: MachineFile, complain: Complain): Machine {
     if (buses[0] > buses[1]) {
       complain([...path, 'buses'], `first bus ${buses[0]} lies above last bus ${buses[1]}`);
     }
-    if (!bridge.windows && !implied?.windows) {
+    if (!bridge.windows && !implied) {
       complain(
         path,
         `host bridge ${bridge.id} has no windows, and no board implies them`,
@@ -43,22 +44,30 @@ export function normalize(file: MachineFile, complain: Complain): Machine {
       buses,
       windows:
         bridge.windows?.map((window, w) => hostWindow(window, [...path, 'windows', w], complain)) ??
-        implied?.windows ??
-        [],
+        (implied ? impliedWindows({ hostBridge: implied }) : []),
       functions: functionsOf(bridge.functions, [...path, 'functions'], ids, complain),
     };
   });
   return {
     arch: machine.arch,
     board: machine.board,
+    ...(machine.qemu ? { qemu: machine.qemu } : {}),
     ram,
     physicalAddressBits: machine.physicalAddressBits,
     properties,
     allowNonPrefetchableInPrefetchable: machine.allowNonPrefetchableInPrefetchable,
     reserved,
-    hostBridges: hostBridges.length > 0 || !board ? hostBridges : [{ windows: [], ...board.hostBridge, functions: [] }],
+    hostBridges: hostBridges.length > 0 || !board ? hostBridges : [impliedHost(board.hostBridge)],
   };
 }
+
+const impliedHost = (bridge: BoardMap['hostBridge']): HostBridge => ({
+  id: bridge.id,
+  segment: bridge.segment,
+  buses: bridge.buses,
+  windows: impliedWindows({ hostBridge: bridge }),
+  functions: [],
+});
 
 /** Board properties with their numbers exact. */
 function exactProperties(given: MachineFile['machine']['properties'], complain: Complain): Machine['properties'] {
@@ -70,48 +79,6 @@ function exactProperties(given: MachineFile['machine']['properties'], complain: 
       return [];
     }),
   );
-}
-
-function boardMap(file: MachineFile, properties: Machine['properties'], complain: Complain): BoardMap | undefined {
-  const { arch, board: name, ram } = file.machine;
-  if (name === 'none') return undefined;
-  const board = findBoard(name, arch);
-  const path = ['machine', 'board'];
-  const described = file.hostBridges.length > 0 && file.hostBridges.every((bridge) => bridge.windows);
-  if (!board) {
-    // A board that pinbar does not know is no hindrance where the file says everything itself.
-    if (described && Array.isArray(ram)) return undefined;
-    const known = boards.map((one) => `${one.name} (${one.arch})`).join(', ');
-    complain(
-      path,
-      `pinbar does not know the memory map of board ${name} for ${arch}`,
-      `known: ${known}; for any other, give machine.ram as a list of { base, size } and windows of each host bridge`,
-    );
-    return undefined;
-  }
-  for (const key of Object.keys(properties)) {
-    if (!board.properties.includes(key)) {
-      complain(
-        ['machine', 'properties', key],
-        `board ${name} (${arch}) has no property ${key} that moves its map`,
-        board.properties.length > 0 ? `those that do: ${board.properties.join(', ')}` : undefined,
-      );
-    }
-  }
-  const total = typeof ram === 'bigint' ? ram : (ram?.reduce((sum, one) => sum + one.size, 0n) ?? 0n);
-  if (total <= 0n) {
-    complain(['machine', 'ram'], `board ${name} needs to know how much RAM there is`, 'set machine.ram, such as 4GiB');
-    return undefined;
-  }
-  try {
-    return board.map({ ram: total, properties });
-  } catch (error) {
-    complain(
-      Object.keys(properties).length > 0 ? ['machine', 'properties'] : ['machine', 'ram'],
-      `board ${name} cannot have this map: ${error instanceof Error ? error.message : String(error)}`,
-    );
-    return undefined;
-  }
 }
 
 function ramRanges(file: MachineFile, board: BoardMap | undefined, complain: Complain): readonly AddressRange[] {

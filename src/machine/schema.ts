@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { parseAddress, parseSize } from '../address/format.js';
 import { parseSlot } from '../pci/bdf.js';
 import { Problem } from '../problem/problem.js';
+import { parseRelease, type QemuRelease } from './boards/release.js';
 import { arches, barTypes, bridgeKinds } from './model.js';
 
 /**
@@ -189,6 +190,24 @@ const hostBridge = v.strictObject({
   functions: v.optional(v.array(fn), []),
 });
 
+const release = v.pipe(
+  scalar,
+  v.description('The QEMU release that the board is taken from, such as "10.0". Quote it: YAML reads 10.10 as 10.1.'),
+  v.metadata({ type: 'string', pattern: '^\\s*[0-9]{1,3}\\.[0-9]{1,3}(\\.[0-9]{1,3})?\\s*$' }),
+  v.rawTransform<string | number | bigint, QemuRelease>(({ dataset, addIssue, NEVER }) => {
+    if (typeof dataset.value !== 'string') {
+      addIssue({ message: `${String(dataset.value)} is a number, not a release: put it in quotes, such as "10.0"` });
+      return NEVER;
+    }
+    try {
+      return parseRelease(dataset.value);
+    } catch (error) {
+      addIssue({ message: error instanceof Problem ? `${error.message}: ${error.hint ?? ''}` : String(error) });
+      return NEVER;
+    }
+  }),
+);
+
 const property = v.union([v.string(), v.boolean(), v.number(), v.bigint()]);
 
 export const machineFileSchema = v.pipe(
@@ -202,6 +221,7 @@ export const machineFileSchema = v.pipe(
     machine: v.strictObject({
       arch: v.picklist(arches),
       board: v.optional(name, 'none'),
+      qemu: v.optional(release),
       ram: v.optional(v.union([size, v.array(range)])),
       physicalAddressBits: v.optional(integer(32, 64, 'a number of address bits')),
       properties: v.optional(v.record(v.string(), property), {}),

@@ -3,7 +3,8 @@ import { GiB } from '../address/kinds.js';
 import type { HostBridge, HostWindow, Machine } from '../machine/model.js';
 import type { BoardMap } from '../machine/boards/board.js';
 import { findBoard } from '../machine/boards/boards.js';
-import { Problem } from '../problem/problem.js';
+import { isSince } from '../machine/boards/release.js';
+import { boardMapOf, impliedWindows, sameWindows } from '../machine/implied.js';
 import type { Attempt, Candidate } from './candidate.js';
 import { firstOf } from './candidate.js';
 import { withHost } from './changes.js';
@@ -12,49 +13,27 @@ import type { Core } from './conflict.js';
 /** Options of the board that move its map, where the machine has that map and no other. */
 export function* boardRemedies(machine: Machine, core: Core): Iterable<Attempt> {
   if (core.field === 'io') return;
-  const now = mapWith(machine, machine.properties);
+  const now = boardMapOf(machine);
   if (!now) return;
   const known = findBoard(machine.board, machine.arch)?.properties ?? [];
   for (const option of ['highmem', 'highmem-mmio', 'highmem-ecam'])
-    if (known.includes(option)) yield firstOf(switchedOn(machine, now, option));
-  if (known.includes('highmem-mmio-size')) yield firstOf(largerHighMmio(machine, now));
+    if (known.some(({ name }) => name === option)) yield firstOf(switchedOn(machine, now, option));
+  const size = known.find(({ name }) => name === 'highmem-mmio-size');
+  if (size && (!size.since || isSince(machine.qemu, size.since))) yield firstOf(largerHighMmio(machine, now));
 }
 
 type Properties = Machine['properties'];
 
-/** Null where the board is not known, or cannot have the map. */
-function mapWith({ board, arch, ram }: Machine, properties: Properties): BoardMap | null {
-  const total = ram.reduce((sum, range) => sum + range.size, 0n);
-  try {
-    return findBoard(board, arch)?.map({ ram: total, properties }) ?? null;
-  } catch (error) {
-    if (error instanceof Problem || error instanceof RangeError) return null;
-    throw error;
-  }
-}
-
 /** The machine on a board with other properties; null where its windows and bus numbers are not the board's. */
 function onBoard(machine: Machine, now: BoardMap, properties: Properties): Machine | null {
-  const then = mapWith(machine, properties);
+  const then = boardMapOf(machine, { properties });
   const host = machine.hostBridges.find(({ id }) => id === now.hostBridge.id) ?? machine.hostBridges[0];
-  if (!then?.hostBridge.windows || !host || !sameWindows(host.windows, now.hostBridge.windows ?? [])) return null;
+  if (!then || !host || !sameWindows(host.windows, impliedWindows(now))) return null;
   const sameBuses = host.buses[0] === now.hostBridge.buses[0] && host.buses[1] === now.hostBridge.buses[1];
-  const windows = then.hostBridge.windows;
+  const windows = impliedWindows(then);
   const buses = sameBuses ? then.hostBridge.buses : host.buses;
   return { ...withHost(machine, host.id, (one): HostBridge => ({ ...one, windows, buses })), properties };
 }
-
-const sameWindows = (a: readonly HostWindow[], b: readonly HostWindow[]): boolean =>
-  a.length === b.length &&
-  a.every((window) =>
-    b.some(
-      (other) =>
-        other.type === window.type &&
-        other.base === window.base &&
-        other.size === window.size &&
-        other.cpuBase === window.cpuBase,
-    ),
-  );
 
 /** QEMU `virt`: without these there is no 64-bit window, or no ECAM for more than 16 buses. */
 function* switchedOn(machine: Machine, now: BoardMap, option: string): Iterable<Candidate> {
@@ -66,7 +45,7 @@ function* switchedOn(machine: Machine, now: BoardMap, option: string): Iterable<
 
 /** QEMU 10.0 and later: a power of two, and the window lies at a multiple of it. */
 function* largerHighMmio(machine: Machine, now: BoardMap): Iterable<Candidate> {
-  const old = now.hostBridge.windows?.find(({ type }) => type === 'mem64');
+  const old = impliedWindows(now).find(({ type }) => type === 'mem64');
   if (!old) return;
   const most = 1n << BigInt((machine.physicalAddressBits ?? 52) - 1);
   for (let size = old.size * 2n; size <= most; size *= 2n) {
@@ -83,8 +62,8 @@ function* largerHighMmio(machine: Machine, now: BoardMap): Iterable<Candidate> {
 
 /** Whether the board says what the windows of a host bridge are. */
 export function isBoardsOwn(machine: Machine, host: HostBridge): boolean {
-  const own = mapWith(machine, machine.properties)?.hostBridge.windows;
-  return own !== undefined && sameWindows(host.windows, own);
+  const own = boardMapOf(machine);
+  return own !== null && sameWindows(host.windows, impliedWindows(own));
 }
 
 /** What makes a window of q35 larger, which is up to firmware and QEMU; nothing for other boards. */

@@ -2,7 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GiB, MiB, TiB } from '../../address/kinds.js';
 import { AddressRange } from '../../address/range.js';
-import { findBoard } from './boards.js';
+import { ascending } from '../../address/align.js';
+import { Problem } from '../../problem/problem.js';
+import type { BoardOptions } from './board.js';
+import { boards, findBoard } from './boards.js';
+import { wrongProperties } from './properties.js';
+import { isSince, parseRelease } from './release.js';
 import { highMmioWindow } from './virt-aarch64.js';
 
 type Properties = Readonly<Record<string, string | bigint | boolean>>;
@@ -14,7 +19,7 @@ const mapOf = (arch: string, ram: bigint, properties: Properties = {}) => {
 };
 const windows = (arch: string, ram: bigint, properties: Properties = {}) =>
   Object.fromEntries(
-    (mapOf(arch, ram, properties).hostBridge.windows ?? []).map(({ type, base, size, cpuBase }) => [
+    mapOf(arch, ram, properties).hostBridge.windows.map(({ type, base, size, cpuBase }) => [
       type,
       `${AddressRange.sized(base, size).toString()}${BigInt(cpuBase) === BigInt(base) ? '' : ` at 0x${cpuBase.toString(16)}`}`,
     ]),
@@ -51,7 +56,7 @@ describe('aarch64 virt', () => {
     [{ highmem: 'on' }, ['io', 'mem32', 'mem64'], 255],
   ])('with %j', (properties, types, lastBus) => {
     const { hostBridge } = mapOf('aarch64', GiB, properties);
-    expect(hostBridge.windows?.map(({ type }) => type)).toEqual(types);
+    expect(hostBridge.windows.map(({ type }) => type)).toEqual(types);
     expect(hostBridge.buses).toEqual([0, lastBus]);
   });
 
@@ -94,16 +99,167 @@ it('other boards are not known', () => {
   ]);
 });
 
-describe('q35', () => {
-  const ram = (size: bigint) => findBoard('q35', 'x86_64')?.map({ ram: size, properties: {} }).ram.map(String);
+describe('q35 and pc', () => {
+  const map = (name: string, ram: bigint, options: Partial<BoardOptions> = {}) => {
+    const board = findBoard(name, 'x86_64');
+    if (!board) throw new Error(`no board ${name}`);
+    return board.map({ ram, properties: {}, ...options });
+  };
+  const ram = (...given: Parameters<typeof map>) => map(...given).ram.map(String);
+  const windowsOf = (...given: Parameters<typeof map>) =>
+    map(...given).hostBridge.windows.map(
+      ({ type, base, size }) => `${type} ${AddressRange.sized(base, size).toString()}`,
+    );
 
-  it('has its RAM in one piece up to 2.75 GiB, and from then on all but 2 GiB above 4 GiB', () => {
-    expect(ram(0xaff0_0000n)).toEqual(['0x0-0xafefffff']);
-    expect(ram(0xb000_0000n)).toEqual(['0x0-0x7fffffff', '0x100000000-0x12fffffff']);
-    expect(ram(4n * GiB)).toEqual(['0x0-0x7fffffff', '0x100000000-0x17fffffff']);
+  it('have their RAM in one piece up to some size, and from then on the rest above 4 GiB', () => {
+    expect(ram('q35', 0xaff0_0000n)).toEqual(['0x0-0xafefffff']);
+    expect(ram('q35', 0xb000_0000n)).toEqual(['0x0-0x7fffffff', '0x100000000-0x12fffffff']);
+    expect(ram('q35', 4n * GiB)).toEqual(['0x0-0x7fffffff', '0x100000000-0x17fffffff']);
+    expect(ram('pc', 0xdff0_0000n)).toEqual(['0x0-0xdfefffff']);
+    expect(ram('pc', 0xe000_0000n)).toEqual(['0x0-0xbfffffff', '0x100000000-0x11fffffff']);
   });
 
-  it('leaves the windows to the machine file', () => {
-    expect(findBoard('q35', 'x86_64')?.map({ ram: GiB, properties: {} }).hostBridge.windows).toBeUndefined();
+  it('split it lower where max-ram-below-4g says so', () => {
+    const properties = { 'max-ram-below-4g': '1GiB' };
+    expect(ram('q35', 4n * GiB, { properties })).toEqual(['0x0-0x3fffffff', '0x100000000-0x1bfffffff']);
+    expect(() => map('q35', GiB, { properties: { 'max-ram-below-4g': '5GiB' } })).toThrow('more than 4 GiB');
+  });
+
+  it('have windows around the ECAM, and above memory as far as the address bits go', () => {
+    expect(windowsOf('q35', GiB, { physicalAddressBits: 46 })).toEqual([
+      'io 0x1000-0xffff',
+      'mem32 0x40000000-0xafffffff',
+      'mem32 0xc0000000-0xfebfffff',
+      'mem64 0x100000000-0xfcffffffff',
+      'mem64 0x10000000000-0x3fffffffffff',
+    ]);
+    expect(windowsOf('pc', 5n * GiB, { physicalAddressBits: 39 })).toEqual([
+      'io 0x1000-0xffff',
+      'mem32 0xc0000000-0xfebfffff',
+      'mem64 0x180000000-0x7fffffffff',
+    ]);
+  });
+
+  it('cannot have memory that leaves no room for 64-bit BARs within the address bits', () => {
+    expect(() => map('q35', 4n * GiB, { physicalAddressBits: 36 })).not.toThrow();
+    expect(() => map('q35', 31n * GiB, { physicalAddressBits: 36 })).toThrow('36 address bits end at 0xfffffffff');
+  });
+
+  it('say where AMD CPUs have their RAM', () => {
+    expect(map('q35', 900n * GiB).notes.join(' ')).not.toContain('AMD');
+    expect(map('q35', 1000n * GiB).notes.join(' ')).toContain('AMD');
+  });
+});
+
+describe('properties', () => {
+  const why = (run: () => unknown) => {
+    try {
+      run();
+    } catch (error) {
+      if (error instanceof Problem) return `${error.message} [${String(error.facts['property'])}]`;
+      throw error;
+    }
+    return 'fine';
+  };
+  it.each<[string, Properties, string]>([
+    ['aarch64', { highmem: 'perhaps' }, 'highmem: perhaps is neither on nor off [highmem]'],
+    ['aarch64', { 'gic-version': '1' }, 'gic-version: 1 is not one of 2, 3, 4, x-5, host, max [gic-version]'],
+    ['aarch64', { 'gic-version': '3' }, 'fine'],
+    ['aarch64', { slots: '2' }, 'slots: there is no room for memory in them [slots]'],
+    ['aarch64', { maxmem: '4GiB', slots: '257' }, 'slots: 257 is not a number from 0 to 256 [slots]'],
+    [
+      'aarch64',
+      { maxmem: '512MiB' },
+      'maxmem: 512 MiB (0x20000000) is less than the RAM that there is, 1 GiB [maxmem]',
+    ],
+    [
+      'aarch64',
+      { maxmem: '1GiB', slots: '1' },
+      'maxmem: 1 GiB (0x40000000) is no more than the RAM that there is, 1 GiB [maxmem]',
+    ],
+    ['riscv64', { aia: 'plic' }, 'aia: plic is not one of none, aplic, aplic-imsic [aia]'],
+  ])('of %s virt: %j', (arch, properties, message) => {
+    expect(why(() => mapOf(arch, GiB, properties))).toBe(message);
+  });
+
+  it('that a board or its release does not know are named, with the one that was meant', () => {
+    const [arm] = boards;
+    if (!arm) throw new Error('no boards');
+    expect(wrongProperties(arm, { 'highmem-mmio-sise': '1T' }, undefined)).toEqual([
+      {
+        property: 'highmem-mmio-sise',
+        message: 'board virt (aarch64) has no property highmem-mmio-sise that moves its map',
+        hint: 'did you mean highmem-mmio-size?',
+      },
+    ]);
+    expect(wrongProperties(arm, { 'highmem-mmio-size': '1T' }, [9, 2])).toEqual([
+      {
+        property: 'highmem-mmio-size',
+        message: 'QEMU 9.2 does not know highmem-mmio-size of board virt (aarch64)',
+        hint: 'it came with QEMU 10.0',
+      },
+    ]);
+    expect(wrongProperties(arm, { 'highmem-mmio-size': '1T' }, [10, 0])).toEqual([]);
+    expect(wrongProperties(arm, { 'highmem-mmio-size': '1T' }, undefined)).toEqual([]);
+  });
+});
+
+describe('releases', () => {
+  it('are ordered by number', () => {
+    expect(parseRelease('10.0.2')).toEqual([10, 0]);
+    expect([
+      isSince([9, 2], [10, 0]),
+      isSince([10, 0], [10, 0]),
+      isSince([11, 0], [10, 2]),
+      isSince(undefined, [10, 2]),
+    ]).toEqual([false, true, true, true]);
+    expect(
+      ['10', '10.', 'ten', '10.0.1.2', ''].map((text) => {
+        try {
+          parseRelease(text);
+          return 'read';
+        } catch {
+          return 'refused';
+        }
+      }),
+    ).toEqual(Array(5).fill('refused'));
+  });
+});
+
+describe('aarch64 virt with address bits', () => {
+  const board = boards[0];
+  it('has what fits, and says what does not', () => {
+    const at = (physicalAddressBits: number) => board?.map({ ram: GiB, properties: {}, physicalAddressBits });
+    expect(at(40)?.hostBridge).toMatchObject({ buses: [0, 255], windows: [{}, {}, { type: 'mem64' }] });
+    const narrow = at(39);
+    expect(narrow?.hostBridge.windows.map(({ type }) => type)).toEqual(['io', 'mem32']);
+    expect(narrow?.hostBridge.beyondAddressBits?.map(({ base }) => base)).toEqual([0x80_0000_0000n]);
+    expect(narrow?.notes).toEqual([
+      'With 39 address bits there is no 64-bit window: it would lie at 0x8000000000-0xffffffffff.',
+    ]);
+    expect(at(36)?.hostBridge.buses).toEqual([0, 15]);
+  });
+});
+describe('every board', () => {
+  it.each(boards.map((board) => [board.id, board] as const))('%s: nothing lies on anything else', (_, board) => {
+    fc.assert(
+      fc.property(fc.bigInt(1n, (4n * 1024n * GiB) / MiB), (ram) => {
+        const { regions, hostBridge, ram: own } = board.map({ ram: ram * MiB, properties: {} });
+        expect(own.reduce((sum, { size }) => sum + size, 0n)).toBe(ram * MiB);
+        const windows = hostBridge.windows.map(({ cpuBase, size }) => AddressRange.sized(cpuBase, size));
+        const memory = windows.filter((_, i) => board.arch !== 'x86_64' || hostBridge.windows[i]?.type !== 'io');
+        // What lies below 1 MiB of a PC lies over RAM, and firmware may take RAM for itself.
+        const beside = regions
+          .filter(({ range }) => range.base >= MiB || board.arch !== 'x86_64')
+          .filter(({ name }) => !name.startsWith('TSEG'));
+        const all = [...own, ...memory, ...beside.map(({ range }) => range)].sort((a, b) => ascending(a.base, b.base));
+        const meeting = all.filter((range, i) => all[i + 1]?.overlaps(range));
+        expect(meeting.map(String)).toEqual([]);
+        expect(regions.map(({ range }) => range.base)).toEqual(
+          regions.map(({ range }) => range.base).toSorted(ascending),
+        );
+      }),
+      { numRuns: 50 },
+    );
   });
 });
