@@ -2,6 +2,7 @@ import { toJsonSchema, type ConversionConfig } from '@valibot/to-json-schema';
 import type * as v from 'valibot';
 import { predictionSchema } from '../src/guests/prediction-schema.js';
 import { captureSchema } from '../src/import/capture/schema.js';
+import { boardsSchema } from '../src/machine/boards/json.js';
 import { machineFileDefinitions, machineFileSchema } from '../src/machine/schema.js';
 import { planSchema } from '../src/place/plan-schema.js';
 
@@ -32,6 +33,7 @@ function jsonSchema(id: string, schema: Schema, definitions: Record<string, Sche
 
 /** The JSON Schemas of pinbar's formats, by file name in `schema/`, made of what checks the files themselves. */
 export const schemas = (): Readonly<Record<string, string>> => ({
+  'boards.schema.json': jsonSchema('urn:pinbar:boards:1', boardsSchema),
   'capture.schema.json': jsonSchema('urn:pinbar:capture:1', captureSchema),
   'machine.schema.json': jsonSchema('urn:pinbar:machine:1', machineFileSchema, machineFileDefinitions),
   'plan.schema.json': jsonSchema('urn:pinbar:plan:1', planSchema),

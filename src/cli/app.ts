@@ -1,5 +1,6 @@
 import { buildApplication, buildRouteMap, help, version, type Application } from '@stricli/core';
 import { VERSION } from './version.js';
+import { boardsCommand } from './commands/boards.js';
 import { planCommand } from './commands/plan.js';
 import { predictCommand } from './commands/predict.js';
 import { runCommand } from './commands/run.js';
@@ -15,6 +16,7 @@ const commands = {
   predict: predictCommand,
   verify: verifyCommand,
   scan: scanCommand,
+  boards: boardsCommand,
 };
 
 export const commandNames: readonly string[] = Object.keys(commands);

@@ -38,3 +38,11 @@ export interface PredictFlags {
   readonly against?: string;
   readonly json: boolean;
 }
+
+export interface BoardsFlags {
+  readonly ram?: string;
+  readonly property?: readonly string[];
+  readonly qemu?: string;
+  readonly addressBits?: string;
+  readonly json: boolean;
+}

@@ -7,6 +7,7 @@ import type { Bdf } from '../../pci/bdf.js';
 import type { Plan, PlannedHostBridge } from '../../place/plan.js';
 import type { Style } from '../io.js';
 import { printable } from './printable.js';
+import { drawStrip } from './strip.js';
 
 interface Block {
   readonly range: AddressRange;
@@ -17,9 +18,6 @@ interface Block {
   /** `blocked`: what nothing may lie on. */
   readonly kind: 'bridge' | 'bar' | 'blocked';
 }
-
-/** Width of the drawn strip in characters. */
-const STRIP = 60;
 
 /**
  * The windows of every host bridge, drawn to scale, and under each what lies in it from low to high, holes included.
@@ -80,14 +78,11 @@ function strip(window: AddressRange, blocks: readonly Block[], style: Style): st
   const marks = style.unicode
     ? { free: '·', bridge: '░', bar: '▒', pinned: '█', blocked: '×' }
     : { free: '.', bridge: '-', bar: '=', pinned: '#', blocked: 'x' };
-  const cells = new Array<string>(STRIP).fill(marks.free);
-  const cell = (address: bigint) => Number(((address - window.base) * BigInt(STRIP)) / window.size);
   const rank = (block: Block) => ['blocked', 'bridge', 'bar'].indexOf(block.kind) + Number(block.pinned);
-  for (const block of [...blocks].sort((a, b) => rank(a) - rank(b))) {
-    const mark = block.pinned ? marks.pinned : marks[block.kind];
-    for (let i = cell(block.range.base); i <= cell(block.range.limit); i++) cells[i] = mark;
-  }
-  return `  [${cells.map((mark) => (mark === marks.pinned ? style.green(mark) : mark)).join('')}]`;
+  const pieces = [...blocks]
+    .sort((a, b) => rank(a) - rank(b))
+    .map((block) => ({ range: block.range, mark: block.pinned ? marks.pinned : marks[block.kind] }));
+  return drawStrip(window, pieces, marks.free, (mark) => (mark === marks.pinned ? style.green(mark) : mark));
 }
 
 function listing(window: AddressRange, blocks: readonly Block[], style: Style): string[] {
