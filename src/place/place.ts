@@ -1,10 +1,12 @@
 import type { Machine } from '../machine/model.js';
+import { ramFault, type RamFault } from '../machine/ram-layout.js';
 import { assemble } from './assemble.js';
 import { Budget, OutOfBudget } from './budget.js';
 import { numberBuses } from './bus-numbers.js';
 import { explain } from './explain.js';
 import type { Field } from './claims.js';
 import type { Plan, PlanResult, Undecided } from './plan.js';
+import { explainRam } from './ram-conflict.js';
 import { solveSpace } from './solve.js';
 
 export interface PlaceOptions {
@@ -31,18 +33,24 @@ export function place(machine: Machine, options: PlaceOptions = {}): PlanResult 
   const { steps = DEFAULT_STEPS, stop } = options;
   const found = attempt(machine, new Budget(steps, stop));
   if (found === null) return undecided(steps, stop?.() ?? false);
-  if (typeof found !== 'string') return found;
+  if (isPlan(found)) return found;
   const remedies = new Budget(REMEDIES_STEPS, stop);
   const solve = (changed: Machine): Plan | null | undefined => {
     const plan = remedies.isSpent ? null : attempt(changed, remedies.part(REMEDY_STEPS));
-    return plan === null ? undefined : typeof plan === 'string' ? null : plan;
+    return plan === null ? undefined : isPlan(plan) ? plan : null;
   };
+  if (typeof found !== 'string') return explainRam(machine, found, options.remedies === false ? undefined : solve);
   const budget = new Budget(EXPLAIN_STEPS, stop);
   return explain(machine, found, { budget, ...(options.remedies === false ? {} : { solve }) });
 }
 
+type Outcome = Plan | Field | RamFault;
+
+const isPlan = (outcome: Outcome | null): outcome is Plan =>
+  typeof outcome === 'object' && outcome !== null && 'status' in outcome;
+
 /** As {@link solve}; null where the budget was not enough. */
-function attempt(machine: Machine, budget: Budget): Plan | Field | null {
+function attempt(machine: Machine, budget: Budget): Outcome | null {
   try {
     return solve(machine, budget);
   } catch (error) {
@@ -51,8 +59,10 @@ function attempt(machine: Machine, budget: Budget): Plan | Field | null {
   }
 }
 
-/** The plan, or what there is no solution for. */
-function solve(machine: Machine, budget: Budget): Plan | Field {
+/** The plan, or what there is no solution for: RAM that cannot be where it is, or a field. */
+function solve(machine: Machine, budget: Budget): Outcome {
+  const fault = ramFault(machine);
+  if (fault) return fault;
   const buses = numberBuses(machine, budget);
   if (!buses) return 'buses';
   const memory = solveSpace(machine, 'memory', budget);
