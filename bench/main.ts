@@ -1,6 +1,7 @@
 import { availableParallelism, loadavg } from 'node:os';
 import { measureBoot } from './boot.js';
 import { measurePlace } from './place.js';
+import { measurePredict } from './predict.js';
 import { renderReport, type Bench, type Report } from './report.js';
 import { measureStartup } from './startup.js';
 import { measureTransport } from './transport.js';
@@ -11,6 +12,7 @@ const parts: Readonly<Record<string, (bench: Bench) => Report | Promise<Report>>
   gdb: measureTransport('gdb'),
   boot: measureBoot,
   place: measurePlace,
+  predict: measurePredict,
 };
 
 /** @returns the exit code. Limits that do not hold are said, and are no failure: a busy machine is none of pinbar's doing. */
