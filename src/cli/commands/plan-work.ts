@@ -4,6 +4,7 @@ import { planToJson } from '../../place/plan-json.js';
 import { Exit } from '../../problem/problem.js';
 import { work, type Context } from '../context.js';
 import { readInput, writeOutput } from '../files.js';
+import { renderNotes } from '../render/notes.js';
 import { renderResult } from '../render/result.js';
 import type { PlanFlags } from './flags.js';
 
@@ -14,7 +15,11 @@ export async function plan(this: Context, flags: PlanFlags, file: string): Promi
     const result = place(machine);
     const json = `${JSON.stringify(planToJson(result), null, 2)}\n`;
     if (flags.out !== undefined) await writeOutput(flags.out, json);
-    io.stdout.write(flags.json ? json : renderResult(result, io.stdout, io.env, machine.reserved));
+    if (flags.json) io.stdout.write(json);
+    else {
+      io.stdout.write(renderResult(result, io.stdout, io.env, machine.reserved));
+      if (result.status === 'placed') io.stdout.write(await renderNotes(machine, result));
+    }
     return result.status === 'placed' ? Exit.done : Exit.noPlan;
   });
 }

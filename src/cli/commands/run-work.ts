@@ -58,9 +58,13 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
       replanned: async (plan) => {
         if (flags.planOut !== undefined) await writePlan(flags.planOut, plan);
       },
-      planned: async (plan) => {
+      planned: async (plan, machine) => {
         if (flags.planOut !== undefined) await writePlan(flags.planOut, plan);
         if (!flags.quiet) io.stderr.write(renderPlan(plan, styleFor(io.stderr, io.env), machineFile?.machine.reserved));
+        if (!flags.quiet && flags.verbose) {
+          const { renderNotes } = await import('../render/notes.js');
+          io.stderr.write(await renderNotes(machine, plan));
+        }
       },
     });
   } catch (error) {
