@@ -109,7 +109,8 @@ function machineOf(arch: Machine['arch'], seed: number): Machine {
 
 function barsOf(random: Random): Bar[] {
   const bars: Bar[] = [{ index: 0, type: 'mem32', prefetchable: false, size: 0x1000n << BigInt(random.int(0, 8)) }];
-  if (random.chance(0.3)) bars.push({ index: 1, type: 'io', prefetchable: false, size: 0x20n << BigInt(random.int(0, 3)) });
+  if (random.chance(0.3))
+    bars.push({ index: 1, type: 'io', prefetchable: false, size: 0x20n << BigInt(random.int(0, 3)) });
   if (random.chance(0.5)) {
     bars.push({ index: 2, type: 'mem64', prefetchable: true, size: MiB << BigInt(random.int(0, 8)) });
   }
