@@ -1,6 +1,7 @@
 import { buildApplication, buildRouteMap, help, version, type Application } from '@stricli/core';
 import { VERSION } from './version.js';
 import { boardsCommand } from './commands/boards.js';
+import { importCommand } from './commands/import.js';
 import { planCommand } from './commands/plan.js';
 import { predictCommand } from './commands/predict.js';
 import { runCommand } from './commands/run.js';
@@ -17,6 +18,7 @@ const commands = {
   verify: verifyCommand,
   scan: scanCommand,
   boards: boardsCommand,
+  import: importCommand,
 };
 
 export const commandNames: readonly string[] = Object.keys(commands);

@@ -84,7 +84,7 @@ const reasons: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only',
 };
 
-function fileProblem(error: unknown, path: string, verb: 'read' | 'write'): Problem {
+export function fileProblem(error: unknown, path: string, verb: 'read' | 'write'): Problem {
   const code = (error as NodeJS.ErrnoException).code ?? '';
   const missing = code === 'ENOENT' && verb === 'write' ? 'there is no such folder' : undefined;
   const why = missing ?? reasons[code] ?? (error instanceof Error ? error.message : String(error));

@@ -1,4 +1,5 @@
 import type { Bdf } from '../pci/bdf.js';
+import type { PortType } from './function-facts.js';
 import { fromHex, type GuestLine } from './lines.js';
 import {
   bdfKey,
@@ -12,6 +13,7 @@ import {
   type Source,
 } from './observation.js';
 import { bdfOf, emptyObservation, type ListingReader } from './reader.js';
+import { DmesgHost } from './dmesg-host.js';
 import { kernelIndexName, placementEvent, type PlacementEvent } from './dmesg-resource.js';
 
 /** `pci 0000:00:01.0: …`, also with a driver's name in front; the domain may have more than four digits. */
@@ -20,7 +22,23 @@ const busLine = /(?:^|[\s\]>])pci_bus ([0-9a-f]{4,8}):([0-9a-f]{2}): (.*)$/;
 const rootWindow =
   /^root bus resource \[(io|mem) +0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})[^\]]{0,40}\](?: \(bus address \[0x([0-9a-f]{1,16})-0x[0-9a-f]{1,16}\]\))?\s*$/;
 const busEnd = /^busn_res: \[bus [0-9a-f]{2}(?:-[0-9a-f]{2})?\] end is updated to ([0-9a-f]{2})/;
-const identity = /^\[([0-9a-f]{4}):([0-9a-f]{4})\] type ([0-9a-f]{2}) class (0x[0-9a-f]{6})/;
+const identity = /^\[([0-9a-f]{4}):([0-9a-f]{4})\] type ([0-9a-f]{2}) class (0x[0-9a-f]{6})(?: (PCIe? .{1,40}))?/;
+/** drivers/pci/probe.c, pci_type_str. */
+const portTypes: Readonly<Record<string, PortType>> = {
+  'PCIe Endpoint': 'endpoint',
+  'PCIe Legacy Endpoint': 'legacy-endpoint',
+  'PCIe Root Port': 'root-port',
+  'PCIe Switch Upstream Port': 'upstream-port',
+  'PCIe Switch Downstream Port': 'downstream-port',
+  'PCIe to PCI/PCI-X bridge': 'pcie-pci-bridge',
+  'PCI/PCI-X to PCIe bridge': 'pci-pcie-bridge',
+  'PCIe Root Complex Integrated Endpoint': 'integrated-endpoint',
+  'PCIe Root Complex Event Collector': 'event-collector',
+};
+const rootNumbers = /^root bus resource \[bus ([0-9a-f]{2})(?:-([0-9a-f]{2}))?\]/;
+/** drivers/iommu/iommu.c since Linux 5.1, and before. */
+const newGroup = /^Adding to iommu group (\d{1,7})$/;
+const oldGroup = /^iommu: Adding device ([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7]) to group (\d{1,7})$/;
 const bridgeTo = /^PCI bridge to \[bus ([0-9a-f]{2})(?:-([0-9a-f]{2}))?\]/;
 
 /** More than any machine has. */
@@ -42,10 +60,15 @@ export class DmesgReader implements ListingReader {
   #functions = new Map<number, BootFunction>();
   #bridgeOfBus = new Map<number, FunctionDraft>();
   #hostWindows: SeenHostWindow[] = [];
+  readonly #host = new DmesgHost();
 
   constructor(readonly file: string) {}
 
-  take({ text, source }: GuestLine): boolean {
+  take(line: GuestLine): boolean {
+    const { text, source } = line;
+    if (this.#host.take(line)) return true;
+    const old = text.startsWith('iommu: ') ? oldGroup.exec(text) : null;
+    if (old?.[2] && old[3] && old[4]) return this.#group(bdfOf(old[1], old[2], old[3], old[4]), Number(old[5]), source);
     const match = functionLine.exec(text);
     if (match?.[2] && match[3] && match[4]) {
       const address = bdfOf(match[1], match[2], match[3], match[4]);
@@ -58,11 +81,12 @@ export class DmesgReader implements ListingReader {
   finish(boot: number): Observation[] {
     const functions = [...this.#functions.values()].map(settle);
     const hostWindows = this.#hostWindows;
+    const host = this.#host.finish();
     this.#functions = new Map();
     this.#bridgeOfBus = new Map();
     this.#hostWindows = [];
-    if (functions.length === 0 && hostWindows.length === 0) return [];
-    return [{ ...emptyObservation, kind: 'dmesg', file: this.file, boot, functions, hostWindows }];
+    if (functions.length === 0 && hostWindows.length === 0 && !host.host && !host.rootBuses) return [];
+    return [{ ...emptyObservation, kind: 'dmesg', file: this.file, boot, functions, hostWindows, ...host }];
   }
 
   #message(address: Bdf, message: string, source: Source): boolean {
@@ -73,6 +97,9 @@ export class DmesgReader implements ListingReader {
       fn.device = parseInt(id[2], 16);
       fn.class = Number(id[4]);
       fn.isBridge = id[3] === '01';
+      fn.headerType = parseInt(id[3], 16);
+      const portType = portTypes[id[5]?.trim() ?? ''];
+      if (portType) fn.capabilities = { ...fn.capabilities, portType };
       return true;
     }
     const bridge = bridgeTo.exec(message);
@@ -90,6 +117,8 @@ export class DmesgReader implements ListingReader {
       delete this.#function(address, source).fn.buses;
       return true;
     }
+    const group = newGroup.exec(message)?.[1];
+    if (group !== undefined) return this.#group(address, Number(group), source);
     const event = placementEvent(message);
     if (!event) return false;
     const found = this.#function(address, source);
@@ -106,6 +135,11 @@ export class DmesgReader implements ListingReader {
         bridge.buses = { ...bridge.buses, subordinate: parseInt(end[1], 16), source };
       return true;
     }
+    const numbers = rootNumbers.exec(message);
+    if (numbers?.[1]) {
+      this.#host.rootBus(segment, parseInt(numbers[1], 16), parseInt(numbers[2] ?? numbers[1], 16), source);
+      return true;
+    }
     const window = rootWindow.exec(message);
     if (!window?.[2] || !window[3]) return false;
     const [address, limit] = [fromHex(window[2]), fromHex(window[3])];
@@ -117,6 +151,11 @@ export class DmesgReader implements ListingReader {
       this.#hostWindows.push({ segment, bus, space, address, size, busBase, source });
     }
     return true;
+  }
+
+  #group(address: Bdf | undefined, group: number, source: Source): boolean {
+    if (address) this.#function(address, source).fn.iommuGroup = group;
+    return address !== undefined;
   }
 
   #function(address: Bdf, source: Source): BootFunction {

@@ -1,11 +1,14 @@
 import { Problem } from '../problem/problem.js';
 import { DmesgReader } from './dmesg.js';
 import { cleanLine, linesOf, type GuestLine } from './lines.js';
-import { LspciReader } from './lspci.js';
+import { HwlocReader } from './hwloc.js';
+import { IommuGroupsReader } from './iommu-groups.js';
+import { LspciReader } from './lspci/lspci.js';
+import { LspciTreeReader } from './lspci/tree.js';
 import { MOST_FUNCTIONS, type Observation } from './observation.js';
 import { ProcResourcesReader } from './proc-resources.js';
 import { emptyObservation, type ListingReader } from './reader.js';
-import { SysfsResourceReader } from './sysfs-resource.js';
+import { SysfsReader } from './sysfs/reader.js';
 
 /** Characters of one text that are read: a console log of many boots fits many times over. */
 export const MAX_GUEST_TEXT = 64 * 1024 * 1024;
@@ -31,9 +34,12 @@ export class GuestTextReader {
     // The kernel's log first: it may break into any other listing on a console.
     this.#readers = [
       new DmesgReader(file),
-      new SysfsResourceReader(file),
+      new IommuGroupsReader(file),
+      new SysfsReader(file),
       new ProcResourcesReader(file),
       new LspciReader(file),
+      new LspciTreeReader(file),
+      new HwlocReader(file),
     ];
   }
 

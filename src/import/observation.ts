@@ -53,7 +53,8 @@ export interface Observation {
 
 /** Something about the listing itself that its reader has to know. */
 export interface Note {
-  readonly code: 'read-without-root' | 'no-function-named' | 'cut-listing' | 'resource-numbers-unclear';
+  readonly code:
+    'read-without-root' | 'capabilities-denied' | 'no-function-named' | 'cut-listing' | 'resource-numbers-unclear';
   readonly text: string;
   readonly source: Source;
 }
@@ -186,6 +187,10 @@ export class FunctionTable {
     const fn: FunctionDraft = { address, source, resources: [] };
     this.#byKey.set(key, fn);
     return fn;
+  }
+
+  has(address: Bdf): boolean {
+    return this.#byKey.has(bdfKey(address));
   }
 
   list(): FunctionDraft[] {

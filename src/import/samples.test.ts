@@ -11,10 +11,20 @@ const hexes = (...values: bigint[]) => values.map((value) => `0x${value.toString
 
 /** One line a fact, short enough to be reviewed; `@` is the line it was read from. */
 function brief(observations: readonly Observation[]): string[] {
-  return observations.flatMap(({ kind, boot, functions, busWindows, hostWindows, notes }) => [
+  return observations.flatMap(({ kind, boot, functions, busWindows, hostWindows, notes, rootBuses, groups, host }) => [
     `${kind}, boot ${boot}`,
+    ...(host
+      ? [`  host ${[host.kernel, host.arch, host.commandLine].filter(Boolean).join(', ')} @${host.source.line}`]
+      : []),
+    ...(rootBuses ?? []).map(
+      (root) => `  root bus ${root.segment}:${root.bus}-${root.lastBus ?? '?'} @${root.source.line}`,
+    ),
+    ...(groups ?? []).flatMap(({ number, reserved }) =>
+      reserved.map(({ range, type }) => `  group ${number} reserves ${range.toString()} ${type}`),
+    ),
     ...functions.flatMap((fn) => [
       `  ${briefFunction(fn)}`,
+      ...briefFacts(fn).map((fact) => `    ${fact}`),
       ...fn.resources.map((seen) => `    ${briefResource(seen)}`),
     ]),
     ...busWindows.map(
@@ -44,10 +54,34 @@ function briefFunction({
     code !== undefined && `class ${code.toString(16)}`,
     isBridge && 'bridge',
     buses && `to ${buses.secondary}-${buses.subordinate} @${buses.source.line}`,
-    parent && `below ${formatBdf(parent)}`,
+    parent === null ? 'on a root bus' : parent && `below ${formatBdf(parent)}`,
     `@${source.line}`,
   ];
   return parts.filter(Boolean).join(' ');
+}
+
+/** What else is known of a function. */
+function briefFacts({ capabilities, config, ...fn }: SeenFunction): string[] {
+  const { subsystem, revision, title, driver, numaNode, iommuGroup, decodes } = fn;
+  const about = [
+    title && `"${title}"`,
+    revision !== undefined && `rev ${revision.toString(16)}`,
+    subsystem && `subsystem ${subsystem.vendor.toString(16)}:${subsystem.device.toString(16)}`,
+    driver && `driver ${driver}`,
+    numaNode !== undefined && `node ${numaNode}`,
+    iommuGroup !== undefined && `group ${iommuGroup}`,
+    decodes && `decodes ${decodes.io ? 'io ' : ''}${decodes.memory ? 'memory' : ''}`,
+    config &&
+      `config ${config
+        .runs()
+        .map(({ start, bytes }) => `${start}+${bytes.length}`)
+        .join(' ')}`,
+  ].filter(Boolean);
+  const plain = (_: string, value: unknown) => (typeof value === 'bigint' ? hexes(value) : value);
+  return [
+    ...(about.length > 0 ? [about.join(', ')] : []),
+    ...Object.entries(capabilities ?? {}).map(([kind, value]) => `${kind} ${JSON.stringify(value, plain)}`),
+  ];
 }
 
 function briefResource({ name, space, wide, prefetchable, size, placement, numbers, source }: SeenResource): string {

@@ -27,6 +27,11 @@ export interface ScanFlags {
   readonly json: boolean;
 }
 
+export interface ImportFlags {
+  readonly out?: string;
+  readonly anonymous: boolean;
+}
+
 export interface VerifyFlags {
   readonly guest?: readonly string[];
   readonly json: boolean;

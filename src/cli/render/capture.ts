@@ -45,14 +45,12 @@ export function renderCapture(capture: Capture, style: Style): string {
     { title: '', text: (row) => row.note, paint: (cell) => style.yellow(cell) },
   ];
   const used = columns.filter(({ title }) => (title !== 'GROUP' && title !== 'DRIVER' ? true : shows(capture, title)));
-  const depth = depths(capture.functions);
-  const rows = capture.functions.flatMap((fn) => rowsOf(fn, depth.get(bdfKey(fn.address)) ?? 0));
+  const rows = depthFirst(capture.functions).flatMap(({ fn, depth }) => rowsOf(fn, depth));
   const about = [...hostLines(capture), ...capture.hostBridges.flatMap(hostBridgeLines), ...groupLines(capture)];
   return [
     renderTable(used, rows, style.bold),
     about.length > 0 ? `\n${about.map((line) => `${printable(line)}\n`).join('')}` : '',
-    ...missingLines(capture, style),
-    ...conflictLines(capture, style),
+    renderDoubts(capture, style),
     `\n${summary(capture)}\n`,
   ].join('');
 }
@@ -60,14 +58,26 @@ export function renderCapture(capture: Capture, style: Style): string {
 const shows = ({ functions }: Capture, column: string): boolean =>
   functions.some((fn) => (column === 'GROUP' ? fn.iommuGroup !== undefined : typeof fn.driver === 'string'));
 
-/** How many bridges lie above each function. */
-function depths(functions: readonly CapturedFunction[]): Map<number, number> {
-  const parents = new Map(functions.map((fn) => [bdfKey(fn.address), fn.parent ? bdfKey(fn.parent) : undefined]));
-  const found = new Map<number, number>();
-  for (const key of parents.keys()) {
-    let depth = 0;
-    for (let above = parents.get(key); above !== undefined && depth < 32; above = parents.get(above)) depth++;
-    found.set(key, depth);
+/** What is not in a capture, and where its sources did not agree. */
+export const renderDoubts = (capture: Capture, style: Style): string =>
+  [...missingLines(capture, style), ...conflictLines(capture, style)].join('');
+
+/** Every function below its bridge, with the number of bridges above it. */
+function depthFirst(functions: readonly CapturedFunction[]): { fn: CapturedFunction; depth: number }[] {
+  const known = new Set(functions.map(({ address }) => bdfKey(address)));
+  const below = new Map<number, CapturedFunction[]>();
+  const tops: CapturedFunction[] = [];
+  for (const fn of functions) {
+    const above = fn.parent ? bdfKey(fn.parent) : undefined;
+    if (above === undefined || !known.has(above)) tops.push(fn);
+    else below.set(above, [...(below.get(above) ?? []), fn]);
+  }
+  const found: { fn: CapturedFunction; depth: number }[] = [];
+  const open = tops.map((fn) => ({ fn, depth: 0 })).reverse();
+  for (let next = open.pop(); next; next = open.pop()) {
+    const { fn, depth } = next;
+    found.push(next);
+    for (const child of (below.get(bdfKey(fn.address)) ?? []).toReversed()) open.push({ fn: child, depth: depth + 1 });
   }
   return found;
 }
@@ -123,7 +133,9 @@ function headOf(fn: CapturedFunction, depth: number) {
   return {
     address: `${'  '.repeat(depth)}${formatBdf(fn.address)}`,
     ids: fn.vendor === undefined ? '' : `${digits(fn.vendor)}:${digits(fn.device)}`,
-    kind: fn.physicalFunction ? `VF of ${formatBdf(fn.physicalFunction)}` : className(fn.class),
+    kind: fn.physicalFunction
+      ? `VF of ${formatBdf(fn.physicalFunction)}`
+      : className(fn.class) || (fn.buses ? 'bridge' : ''),
     driver: fn.driver ?? '',
     group: fn.iommuGroup === undefined ? '' : String(fn.iommuGroup),
   };
@@ -195,8 +207,8 @@ const reasons: Readonly<Record<Missing['why'], string>> = {
 function missingLines({ missing }: Capture, style: Style): string[] {
   if (missing.length === 0) return [];
   const lines = missing.map(({ what, why, adds, functions }) => {
-    const count = functions === undefined ? '' : ` of ${functions} function${functions === 1 ? '' : 's'}`;
-    return `  ${printable(`${what}${count} (${reasons[why]}): ${adds}`)}\n`;
+    const count = functions === undefined ? '' : ` (${functions} function${functions === 1 ? '' : 's'})`;
+    return `  ${printable(`${what}${count}: ${reasons[why]}. It would add ${adds}.`)}\n`;
   });
   return [`\n${style.yellow('Not in this capture')}\n`, ...lines];
 }

@@ -1,5 +1,5 @@
 import { FOUR_GIB } from '../../address/kinds.js';
-import type { Observation } from '../observation.js';
+import type { Observation, SeenBusWindow } from '../observation.js';
 import type { CapturedFunction, CapturedHostBridge, CapturedHostWindow } from './model.js';
 import { busKey } from './parents.js';
 
@@ -48,25 +48,26 @@ function windowsOf(
   arch: string | undefined,
 ): CapturedHostWindow[] {
   const own = (one: { readonly segment: number; readonly bus: number }) => one.segment === segment && one.bus === bus;
-  for (const { hostWindows } of observations) {
-    const full = hostWindows.filter(own);
-    if (full.length > 0) {
-      return full.map(({ space, address, size, busBase, cpuBase }) => ({
-        ...windowOf(space, address, size, busBase),
-        ...(cpuBase === undefined ? {} : { cpuBase }),
-      }));
-    }
-  }
+  const full = observations.map(({ hostWindows }) => hostWindows.filter(own)).find(({ length }) => length > 0) ?? [];
   // /proc/iomem and /proc/ioports name the ranges of a bus, and not what the bus calls them.
-  const shown = observations.flatMap(({ busWindows }) => busWindows.filter(own));
-  const distinct = shown.filter(
-    (one, i) => shown.findIndex(({ space, address }) => space === one.space && address === one.address) === i,
-  );
-  return distinct.map(({ space, address, size }) => {
-    const same = space === 'io' ? arch === 'x86_64' : arch === 'x86_64' || isIdentity(functions, address, size);
-    return windowOf(space, address, size, same ? address : undefined);
-  });
+  const shown: SeenBusWindow[] = [];
+  for (const one of observations.flatMap(({ busWindows }) => busWindows.filter(own))) {
+    if (![...full, ...shown].some((other) => overlap(one, other))) shown.push(one);
+  }
+  return [
+    ...full.map(({ space, address, size, busBase, cpuBase }) => ({
+      ...windowOf(space, address, size, busBase),
+      ...(cpuBase === undefined ? {} : { cpuBase }),
+    })),
+    ...shown.map(({ space, address, size }) => {
+      const same = arch === 'x86_64' || (space === 'memory' && isIdentity(functions, address, size));
+      return windowOf(space, address, size, same ? address : undefined);
+    }),
+  ];
 }
+
+const overlap = (a: SeenBusWindow, b: SeenBusWindow): boolean =>
+  a.space === b.space && a.address < b.address + b.size && b.address < a.address + a.size;
 
 /** Whether some BAR in this range has the same number in its register as the system has. */
 const isIdentity = (functions: readonly CapturedFunction[], base: bigint, size: bigint): boolean =>

@@ -38,7 +38,11 @@ export function mergeFunction(given: readonly Statement[], conflicts: Conflicts)
     ...mergeResources(
       address,
       statements,
-      { totalVfs: capabilities.sriov?.totalVfs, isVirtual: merged['physicalFunction'] !== undefined },
+      {
+        totalVfs: capabilities.sriov?.totalVfs,
+        resizable: capabilities.resizable ?? [],
+        isVirtual: merged['physicalFunction'] !== undefined,
+      },
       conflicts,
     ),
     ...(config ? { config } : {}),

@@ -2,6 +2,7 @@ import { AddressRange } from '../../address/range.js';
 import { ADDRESS_SPACE } from '../../address/kinds.js';
 import { hex } from '../../address/format.js';
 import type { Bdf } from '../../pci/bdf.js';
+import type { ResizableFacts } from '../function-facts.js';
 import type { Numbers, ResourceName, SeenResource } from '../observation.js';
 import type { Conflicts } from './conflicts.js';
 import type { CapturedBar, CapturedFunction, CapturedResource, CapturedVfBar, CapturedWindow } from './model.js';
@@ -12,6 +13,8 @@ type Resources = Pick<CapturedFunction, 'bars' | 'rom' | 'vfBars' | 'windows'>;
 
 interface About {
   readonly totalVfs: number | undefined;
+  /** A resizable BAR's capability tells its size, where nothing else does. */
+  readonly resizable: readonly ResizableFacts[];
   /** A virtual function: its registers read as zero, and its physical function decides whether it decodes. */
   readonly isVirtual: boolean;
 }
@@ -47,8 +50,10 @@ export function mergeResources(
     }
     const merged = combine(address, what, seen, about, conflicts);
     if (!merged) continue;
-    if (typeof name === 'number') bars.push({ index: name, ...kindOf(seen), ...merged });
-    else if (name === 'rom') rom = merged;
+    if (typeof name === 'number') {
+      const told = about.resizable.find(({ index }) => index === name)?.size;
+      bars.push({ index: name, ...kindOf(seen), ...(told === undefined ? {} : { size: told }), ...merged });
+    } else if (name === 'rom') rom = merged;
     else vfBars.push(vfBar(Number(name.slice(2)), seen, merged, about.totalVfs));
   }
   const taken = new Set([rom, ...vfBars].map((one) => one?.address));
@@ -119,7 +124,8 @@ function combine(
     }
   }
   return {
-    state: stateOf(system, register, about),
+    // The system may have no resource where a register holds an address: it found nothing there.
+    state: stateOf(system, register, all.length > seen.length, about),
     ...(address === undefined ? {} : { address }),
     ...(busAddress === undefined ? {} : { busAddress }),
     ...(size?.size === undefined ? {} : { size: size.size }),
@@ -131,12 +137,13 @@ const sameNumbers = (a: Numbers, b: Numbers) => a === b || (a !== 'bus' && b !==
 function stateOf(
   system: readonly SeenResource[],
   register: SeenResource | undefined,
+  ignored: boolean,
   { isVirtual }: About,
 ): ResourceState {
   const [first] = system;
   const own = (one: SeenResource): ResourceState =>
     one.placement.state === 'closed' ? 'unassigned' : one.placement.state;
-  if (!first) return register ? own(register) : 'unassigned';
+  if (!first) return register && !ignored ? own(register) : 'unassigned';
   if (own(first) === 'unassigned') return 'unassigned';
   if (isVirtual) return 'assigned';
   if (register && addressOf(register) === undefined) return 'os-only';

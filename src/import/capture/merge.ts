@@ -1,5 +1,4 @@
 import { compareBdf } from '../../pci/bdf.js';
-import { selectLast } from '../compare/select.js';
 import { bdfKey, listingKinds, type Observation } from '../observation.js';
 import { Conflicts } from './conflicts.js';
 import { hostBridgesOf, namedRoots } from './host-bridges.js';
@@ -16,9 +15,9 @@ import type { Statement } from './statement.js';
  */
 export function mergeCapture(given: readonly Observation[], options: MissingOptions = {}): Capture {
   const rank = new Map(listingKinds.map((kind, i) => [kind, i]));
-  const observations = selectLast(given).observations.toSorted(
-    (a, b) => (rank.get(a.kind) ?? 0) - (rank.get(b.kind) ?? 0),
-  );
+  const observations = lastOfEachKind(given)
+    .toReversed()
+    .sort((a, b) => (rank.get(a.kind) ?? 0) - (rank.get(b.kind) ?? 0));
   const conflicts = new Conflicts();
   const host = mergeHost(observations, conflicts);
   const functions = withParents(mergeFunctions(observations, conflicts), namedRoots(observations));
@@ -33,6 +32,18 @@ export function mergeCapture(given: readonly Observation[], options: MissingOpti
     missing: missingIn(functions, observations, options),
     conflicts: conflicts.list(),
   };
+}
+
+/** A listing may stand before a log of a boot as well as after it: of each kind, the last in its file counts. */
+function lastOfEachKind(given: readonly Observation[]): Observation[] {
+  const last = new Map<string, number>();
+  const key = ({ file, kind }: Observation) => `${kind} ${file}`;
+  for (const seen of given) {
+    const { functions, busWindows, hostWindows, map, groups, host } = seen;
+    const tells = functions.length + busWindows.length + hostWindows.length > 0 || map || groups || host;
+    if (tells) last.set(key(seen), Math.max(last.get(key(seen)) ?? 0, seen.boot));
+  }
+  return given.filter((seen) => seen.boot === last.get(key(seen)));
 }
 
 function mergeFunctions(observations: readonly Observation[], conflicts: Conflicts): CapturedFunction[] {

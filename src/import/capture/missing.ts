@@ -39,9 +39,9 @@ export function missingIn(
   );
   add(
     count((fn) => fn.bars.some(({ size }) => size === undefined)),
-    'sizes of BARs: registers do not tell them',
+    'sizes of BARs, which registers do not tell',
     'copy',
-    'a machine file can be made; `lspci -vvv` or the files /sys/bus/pci/devices/*/resource tell them',
+    'what a machine file needs; `lspci -vvv` and the files /sys/bus/pci/devices/*/resource have them',
   );
   for (const { notes } of observations) {
     for (const { code, text } of notes) {

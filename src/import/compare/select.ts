@@ -38,7 +38,8 @@ function lastListings(observations: readonly Observation[]): Observation[] {
     const functions = observation.functions.filter((fn) => {
       const key = `${observation.kind} ${bdfKey(fn.address)} ${observation.file}`;
       if (seen.has(key)) return false;
-      seen.add(key);
+      // A plain `lspci` after `lspci -vvv` takes nothing back.
+      if (fn.resources.length > 0) seen.add(key);
       return true;
     });
     kept.push({ ...observation, functions });

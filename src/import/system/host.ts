@@ -1,4 +1,5 @@
 import { AddressRange } from '../../address/range.js';
+import { addressWidth } from '../dmesg-host.js';
 import type { SeenGroup, SeenHost, SeenIommu } from '../host-facts.js';
 import type { Draft } from '../observation.js';
 import { textOf, type SystemTree } from './tree.js';
@@ -32,13 +33,12 @@ function archOf(cpuinfo: string): string | undefined {
   return /^isa\s*: rv64/m.test(cpuinfo) ? 'riscv64' : undefined;
 }
 
-/** Intel VT-d 4.1 §11.4.2, Capability Register: bits 21:16 are the guest address width less one. */
 function readIommus(tree: SystemTree): SeenIommu[] {
   return tree.list('/sys/class/iommu').map((name): SeenIommu => {
     const folder = tree.resolve(`/sys/class/iommu/${name}`) ?? `/sys/class/iommu/${name}`;
     const text = textOf(tree, `${folder}/intel-iommu/cap`, 64)?.trim();
     if (text === undefined || !/^[0-9a-f]{1,16}$/i.test(text)) return { name };
-    return { name, addressBits: Number((BigInt(`0x${text}`) >> 16n) & 0x3fn) + 1 };
+    return { name, addressBits: addressWidth(BigInt(`0x${text}`)) };
   });
 }
 

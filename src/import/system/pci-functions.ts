@@ -5,7 +5,7 @@ import { parseBdf, type Bdf } from '../../pci/bdf.js';
 import type { ResizableFacts } from '../function-facts.js';
 import type { SeenRootBus } from '../host-facts.js';
 import { MOST_FUNCTIONS, type Draft, type FunctionDraft, type SeenFunction } from '../observation.js';
-import { resourcesOfFile } from '../sysfs-resource.js';
+import { resourcesOfFile } from '../sysfs/resource-file.js';
 import { baseName, numberOf, textOf, type SystemTree } from './tree.js';
 
 /** What sysfs shows of PCI. */

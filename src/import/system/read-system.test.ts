@@ -109,7 +109,7 @@ describe('a host’s sysfs', () => {
         expect(captured(capture, 'address')).toEqual(planned(plan));
         expect(captureFrom(JSON.parse(captureText(capture)))).toEqual(capture);
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 
