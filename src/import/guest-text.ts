@@ -57,6 +57,11 @@ export class GuestTextReader {
     }
   }
 
+  /** Passes over a line that the caller knows to be of no interest here. */
+  skip(): void {
+    this.#line++;
+  }
+
   /** Everything that was found, in the order of boots, then of kinds. */
   finish(): Observation[] {
     this.#flush(this.#boots.count);
