@@ -4,6 +4,7 @@ import { predictionSchema } from '../src/guests/prediction-schema.js';
 import { captureSchema } from '../src/import/capture/schema.js';
 import { boardsSchema } from '../src/machine/boards/json.js';
 import { machineFileDefinitions, machineFileSchema } from '../src/machine/schema.js';
+import { diagnosisSchema } from '../src/doctor/schema.js';
 import { planSchema } from '../src/place/plan-schema.js';
 
 type Schema = v.GenericSchema;
@@ -38,4 +39,5 @@ export const schemas = (): Readonly<Record<string, string>> => ({
   'machine.schema.json': jsonSchema('urn:pinbar:machine:1', machineFileSchema, machineFileDefinitions),
   'plan.schema.json': jsonSchema('urn:pinbar:plan:1', planSchema),
   'prediction.schema.json': jsonSchema('urn:pinbar:prediction:1', predictionSchema),
+  'doctor.schema.json': jsonSchema('urn:pinbar:doctor:1', diagnosisSchema),
 });

@@ -1,0 +1,81 @@
+import { formatBdf } from '../../pci/bdf.js';
+import { subjectOf } from '../../import/log/messages/messages.js';
+import { said } from '../evidence.js';
+import type { Candidate, Remedy } from '../finding.js';
+import { ask } from '../missing.js';
+import { cite } from '../placement/cite.js';
+import { nameOfStory } from '../placement/demand.js';
+import type { Scene } from '../scene/scene.js';
+
+const firmwareRemedies: readonly Remedy[] = [
+  {
+    change: 'firmware or boot loader that assigns the BAR, or a device configuration with a proper class code',
+    where: 'firmware',
+    why: 'Linux places only functions whose class it knows; class 0 is left to the firmware',
+  },
+  {
+    change: 'a kernel with a quirk for the device’s class (drivers/pci/quirks.c), or pci=realloc',
+    where: 'kernel',
+    why: 'the kernel then places the BAR like any other',
+  },
+];
+
+/** A driver that refuses a BAR without address. Why it has none is said by other findings, or not at all. */
+export function driver(scene: Scene): Candidate[] {
+  const { evidence } = scene;
+  const zero = said(evidence, 'driver-bar-zero');
+  const told = said(evidence, 'driver-region-invalid');
+  const vague = said(evidence, 'driver-no-bar', 'driver-enable-failed', 'windows-code-12');
+  const unplaced = scene.stories.filter(
+    ({ outcome, isWindow, isVf, space }) => outcome === 'no-address' && !isWindow && !isVf && space === 'memory',
+  );
+  const [first] = [...zero, ...told, ...vague];
+  if (!first && unplaced.length === 0) return [];
+  // `[mem 0x00000000-…] not claimed`: the register holds 0 and the kernel has not tried to place it.
+  const empty = unplaced.find(({ events }) =>
+    events.some(({ verb, range }) => verb === 'not-claimed' && range?.base === 0n),
+  );
+  const untouched = empty !== undefined || (evidence.messages.has('probe-only') && unplaced.length > 0);
+  const subject = first ? subjectOf(first) : unplaced[0]?.address;
+  const bdf = subject
+    ? formatBdf(subject)
+    : (/\b[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b/.exec(first?.line.text ?? '')?.[0] ?? 'BDF');
+  const sure = zero.length > 0 || unplaced.length > 0;
+  const lines = [...zero, ...told, ...vague].map(({ line }) => line);
+  return [
+    {
+      cause: untouched ? 'firmware-did-not-assign' : 'bar-unassigned-driver-fails',
+      confidence: sure ? 'certain' : told.length > 0 ? 'likely' : 'possible',
+      fault: true,
+      weight: sure || told.length > 0 ? 64 : 52,
+      summary: `A driver finds ${unplaced[0] ? nameOfStory(unplaced[0]) : 'a BAR'} without an address and gives up.`,
+      evidence: cite(
+        zero.map(({ line }) => line),
+        told.map(({ line }) => line),
+        unplaced.map(({ events }) => events.at(-1)?.line),
+        lines,
+      ),
+      proof: empty
+        ? 'The register holds 0: firmware gave the BAR no address, and the kernel did not place it either (“not claimed”, not “no space”). Linux leaves functions of class 0x0000xx alone, and all of them where the firmware asks for PROBE_ONLY.'
+        : zero.length > 0
+          ? 'A size and address of 0 is how the driver shows a BAR that the kernel could not place; why it could not is said earlier in the kernel’s log.'
+          : 'The driver asks for a BAR that has no address; the lines that say why it has none are not in the input.',
+      remedies: untouched
+        ? firmwareRemedies
+        : [
+            {
+              change:
+                'pci=realloc where firmware’s windows were too small; pci=realloc=off where the kernel’s own re-allocation undid a good placement',
+              where: 'kernel',
+              why: 'opposite cures: only the log with the bridge windows before and after tells which applies',
+            },
+            {
+              change: '“Above 4G Decoding” on, CSM off',
+              where: 'bios',
+              why: 'most BARs without address belong to devices with large BARs on machines without a 64-bit window',
+            },
+          ],
+      missing: [ask.windows, ask.bridges, ask.device(bdf)],
+    },
+  ];
+}

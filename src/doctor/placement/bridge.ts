@@ -1,0 +1,119 @@
+import { formatSize, hex } from '../../address/format.js';
+import { RangeSet } from '../../address/range-set.js';
+import { formatBdf } from '../../pci/bdf.js';
+import { ask } from '../missing.js';
+import type { Candidate } from '../finding.js';
+import { widerBridge } from '../remedies/windows.js';
+import type { Scene, SceneBridge } from '../scene/scene.js';
+import { besideSiblings, lateWindow, narrowAbove, outgrown, refusedAbove } from './bridge-signs.js';
+import { cite, failureLine, placedLine } from './cite.js';
+import { alignmentOf, nameOfStory, reachOf, windowOf, type Bottleneck } from './demand.js';
+import { bytes, rangeText, slotIn, sumOf } from './fit.js';
+import { isHotplugged } from './hotplug.js';
+
+/**
+ * Judges resources that failed behind a bridge whose own window did not fail: the bridge is what is too small. Undefined
+ * where nothing shows that.
+ */
+export function judgeAtBridge(scene: Scene, bottlenecks: readonly Bottleneck[]): Candidate | undefined {
+  for (const bottleneck of bottlenecks.toSorted(bySize)) {
+    const found = judgeOne(scene, bottleneck, bottlenecks);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+const bySize = (a: Bottleneck, b: Bottleneck) => ((a.top.size ?? 0n) > (b.top.size ?? 0n) ? -1 : 1);
+
+function judgeOne(scene: Scene, { top, leaf, above }: Bottleneck, all: readonly Bottleneck[]): Candidate | undefined {
+  if (!above)
+    return (
+      lateWindow(scene, top, leaf) ??
+      outgrown(scene, top, leaf) ??
+      narrowAbove(scene, top, leaf) ??
+      besideSiblings(scene, top) ??
+      refusedAbove(scene, top, leaf)
+    );
+  const kinds =
+    reachOf(scene, top) === 'any' && top.prefetchable ? (['prefetchable', 'memory'] as const) : (['memory'] as const);
+  const shown = kinds.flatMap((kind) => windowOf(scene, above, kind, top) ?? []);
+  const open = shown.filter(({ placed }) => placed !== undefined);
+  const siblings = all.filter((other) => other.above?.address === above.address).map((other) => other.top);
+  const need = sumOf([...new Set(siblings)].map((story) => story.size ?? 0n));
+  const size = top.size ?? 0n;
+  const late = lateWindow(scene, top, leaf);
+  if (late) return late;
+  const inside = scene.stories.filter(
+    ({ placed, space, file, boot, address }) =>
+      placed !== undefined &&
+      space === 'memory' &&
+      file === top.file &&
+      boot === top.boot &&
+      address.segment === above.address.segment &&
+      address.bus === above.secondary,
+  );
+  const taken = inside.flatMap(({ placed }) => placed ?? []);
+  const fits = open.some(
+    (window) =>
+      window.placed &&
+      [...RangeSet.of([window.placed]).subtract(taken)].some((free) => slotIn(free, size, alignmentOf(top))),
+  );
+  const window = open[0];
+  const evidence = cite(
+    failureLine(top),
+    window ? placedLine(window) : undefined,
+    above.line,
+    failureLine(leaf),
+    siblings.map(failureLine),
+    inside.slice(0, 3).map(placedLine),
+  );
+  const remedies = widerBridge(
+    scene.stack,
+    need,
+    kinds.length > 1,
+    isHotplugged(scene) || scene.stack.isGuest === true,
+  );
+  const base = { cause: 'bridge-window-too-small', fault: true, evidence, remedies } as const;
+  const at = formatBdf(above.address);
+  if (window?.placed && !fits) {
+    const full = size <= window.placed.size && inside.length > 0;
+    return {
+      ...base,
+      confidence: 'certain',
+      weight: 88,
+      summary: `Bridge ${at} has a ${kinds[0] === 'memory' ? 'memory' : 'prefetchable'} window of ${formatSize(window.placed.size)}, and ${nameOfStory(top)} behind it needs ${formatSize(size)}.`,
+      proof: `${bridgeText(above)}: window ${rangeText(window.placed)}; asked for are ${bytes(size)}${size > window.placed.size ? `, ${hex(size - window.placed.size)} more than it has` : full ? `, and ${inside.map(nameOfStory).slice(0, 3).join(', ')} take the rest` : ', and no aligned place of that size lies in it'}. The bridge's own window did not fail, so the host bridge is not what is short.`,
+    };
+  }
+  if (window?.placed && need > window.placed.size) {
+    return {
+      ...base,
+      confidence: 'certain',
+      weight: 86,
+      summary: `The window of bridge ${at} is too small for all that is behind it: ${formatSize(need)} have no place.`,
+      proof: `${bridgeText(above)}: window ${rangeText(window.placed)}; ${bytes(need)} are asked for in vain.`,
+    };
+  }
+  if (shown.length === 0 && listsWindows(scene, above)) {
+    return {
+      ...base,
+      confidence: 'likely',
+      weight: 80,
+      summary: `Bridge ${at} has no open ${kinds[0] === 'memory' ? 'memory' : 'prefetchable'} window for ${nameOfStory(top)}.`,
+      proof: `${bridgeText(above)} lists its windows, and none can hold ${bytes(size)} of ${nameOfStory(top)}.`,
+      missing: [ask.bridges],
+    };
+  }
+  return refusedAbove(scene, top, leaf);
+}
+
+const bridgeText = ({ address, secondary, subordinate }: SceneBridge) =>
+  `Bridge ${formatBdf(address)} to buses ${secondary.toString(16).padStart(2, '0')}-${subordinate.toString(16).padStart(2, '0')}`;
+
+/** Whether the log shows any memory window of the bridge, so that one that is absent is closed. */
+function listsWindows(scene: Scene, bridge: SceneBridge): boolean {
+  return scene.stories.some(
+    ({ isWindow, space, address, outcome }) =>
+      isWindow && space === 'memory' && outcome === 'placed' && formatBdf(address) === formatBdf(bridge.address),
+  );
+}
