@@ -2,6 +2,7 @@ import { buildApplication, buildRouteMap, help, version, type Application } from
 import { VERSION } from './version.js';
 import { boardsCommand } from './commands/boards.js';
 import { importCommand } from './commands/import.js';
+import { doctorCommand } from './commands/doctor.js';
 import { planCommand } from './commands/plan.js';
 import { predictCommand } from './commands/predict.js';
 import { runCommand } from './commands/run.js';
@@ -19,6 +20,7 @@ const commands = {
   scan: scanCommand,
   boards: boardsCommand,
   import: importCommand,
+  doctor: doctorCommand,
 };
 
 export const commandNames: readonly string[] = Object.keys(commands);

@@ -28,6 +28,35 @@ export async function readInput(path: string, io: Io): Promise<Input> {
   }
 }
 
+/** Of a file that is read piece by piece more bytes than this are refused. */
+const MAX_STREAM = 4 * 1024 * 1024 * 1024;
+
+/**
+ * The bytes of a file of any kind, piece by piece; `-` is standard input. A byte order mark is left out.
+ * @throws Problem `input-unreadable`, `input-too-large`
+ */
+export async function* streamInput(path: string, io: Io): AsyncGenerator<Uint8Array> {
+  const name = path === '-' ? '<stdin>' : path;
+  let size = 0;
+  try {
+    const chunks: AsyncIterable<Uint8Array> =
+      path === '-' ? io.stdin() : createReadStream(path, { highWaterMark: 1 << 18 });
+    for await (const chunk of chunks) {
+      const mark = size === 0 && chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf ? 3 : 0;
+      size += chunk.length;
+      if (size > MAX_STREAM) {
+        throw new Problem('input-too-large', `${name} has more than ${MAX_STREAM} bytes, the most that pinbar reads`, {
+          where: { file: name },
+        });
+      }
+      if (chunk.length > mark) yield chunk.subarray(mark);
+    }
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    throw fileProblem(error, name, 'read');
+  }
+}
+
 async function readText(name: string, chunks: AsyncIterable<Uint8Array>): Promise<string> {
   const parts: Uint8Array[] = [];
   let size = 0;

@@ -32,6 +32,10 @@ export interface ImportFlags {
   readonly anonymous: boolean;
 }
 
+export interface DoctorFlags {
+  readonly json: boolean;
+}
+
 export interface VerifyFlags {
   readonly guest?: readonly string[];
   readonly json: boolean;

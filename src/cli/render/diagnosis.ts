@@ -1,0 +1,82 @@
+import type { Diagnosis, Finding, Missing } from '../../doctor/finding.js';
+import type { ReadFile } from '../../doctor/evidence.js';
+import type { Style } from '../io.js';
+import { printable } from './printable.js';
+import { wrap } from './wrap.js';
+
+/** Prose is broken at this width, where the terminal is wider. */
+const WIDEST = 110;
+const INDENT = '     ';
+
+/** A diagnosis for people: cause first, then the lines that show it, the arithmetic, remedies, and what to run next. */
+export function renderDiagnosis(
+  diagnosis: Diagnosis,
+  files: readonly ReadFile[],
+  style: Style,
+  columns: number,
+): string {
+  const width = Math.min(columns, WIDEST);
+  const { findings, missing } = diagnosis;
+  return [
+    findings.length === 0 ? nothing(files, style, width) : '',
+    ...findings.map((finding, i) => `${i > 0 ? '\n' : ''}${renderFinding(finding, i + 1, style, width)}`),
+    missing.length > 0 ? `\n${next(missing, style, width)}` : '',
+    passedOver(files, style, width),
+  ].join('');
+}
+
+function nothing(files: readonly ReadFile[], style: Style, width: number): string {
+  const lines = files.reduce((sum, file) => sum + file.lines, 0);
+  const names = files.map(({ name }) => name).join(', ');
+  const text = `No BAR or window without a place, no conflict, no refused mapping in ${lines} line${lines === 1 ? '' : 's'} of ${names}.`;
+  return `${style.green('Nothing wrong found.')}\n${wrap(printable(text), width)}\n`;
+}
+
+function renderFinding(finding: Finding, number: number, style: Style, width: number): string {
+  const { cause, confidence, fault, summary, evidence, proof, remedies } = finding;
+  const paint = !fault ? style.green : confidence === 'possible' ? style.yellow : style.red;
+  const how = { certain: style.bold('certain'), likely: 'likely', possible: style.dim('possible') }[confidence];
+  const cited = evidence.map(({ source }) => `${printable(source.file)}:${source.line}`);
+  const wide = Math.max(...cited.map((where) => where.length));
+  const section = (title: string, body: string) => (body === '' ? '' : `\n${INDENT}${style.bold(title)}\n${body}`);
+  const prose = (text: string) => `${INDENT}  ${wrap(printable(text), width - INDENT.length - 2, `${INDENT}  `)}\n`;
+  return [
+    `${String(number).padStart(2)}.  ${style.bold(paint(cause))}  ${how}${fault ? '' : `  ${style.green('harmless')}`}\n`,
+    `${INDENT}${wrap(printable(summary), width - INDENT.length, INDENT)}\n`,
+    section(
+      'Evidence',
+      evidence
+        .map(
+          ({ raw }, i) =>
+            `${INDENT}  ${style.dim((cited[i] ?? '').padEnd(wide))}  ${printable(raw.replaceAll('\t', '  '))}\n`,
+        )
+        .join(''),
+    ),
+    section('Proof', prose(proof)),
+    section('Remedies', remedies.map((remedy) => renderRemedy(remedy, style, width)).join('')),
+  ].join('');
+}
+
+function renderRemedy({ change, where, why }: Finding['remedies'][number], style: Style, width: number): string {
+  const indent = `${INDENT}    `;
+  const body = (text: string) => wrap(printable(text), width - indent.length, indent);
+  return `${INDENT}  ${style.cyan(where)}\n${indent}${style.bold(body(change))}\n${indent}${body(why)}\n`;
+}
+
+function next(missing: readonly Missing[], style: Style, width: number): string {
+  const lines = missing.map(
+    ({ command, why }) =>
+      `${INDENT}${style.cyan(printable(command))}\n${INDENT}  ${wrap(printable(why), width - INDENT.length - 2, `${INDENT}  `)}\n`,
+  );
+  return `${style.bold('What to run next')}\n${lines.join('')}`;
+}
+
+function passedOver(files: readonly ReadFile[], style: Style, width: number): string {
+  return files
+    .filter((file) => file.passedOver > 0)
+    .map((file) => {
+      const text = `${file.name}: ${file.passedOver} of ${file.lines} lines were passed over, for the file has more listings than are kept; cut it to what matters`;
+      return `\n${style.yellow('note:')} ${wrap(printable(text), width - 6)}\n`;
+    })
+    .join('');
+}
