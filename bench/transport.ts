@@ -193,7 +193,7 @@ async function spine({ qmp, memory, version }: Session) {
   };
   const machine = await step('read the device tree', async () => {
     const tree = await readDeviceTree(memory, await findDeviceTree(qmp));
-    return virtMachine(tree, { arch: 'aarch64', lowPorts: false, otherRootBuses: [], qemu: version.text });
+    return virtMachine(tree, { arch: 'aarch64', lowPorts: false, otherRootBuses: [], qemu: version });
   });
   const counting = (access = new Counting(new EcamAccess(memory, machine.ecam)));
   const topology = await step('enumerate', () => enumerate(counting, machine.hosts));

@@ -31,9 +31,22 @@ export const impliedWindows = ({ hostBridge }: Pick<BoardMap, 'hostBridge'>): re
   ...(hostBridge.beyondAddressBits ?? []),
 ];
 
-/** Whether both have the same windows, in any order. */
-export const sameWindows = (a: readonly HostWindow[], b: readonly HostWindow[]): boolean =>
-  a.length === b.length &&
-  a.every(({ type, base, size, cpuBase }) =>
-    b.some((other) => other.type === type && other.base === base && other.size === size && other.cpuBase === cpuBase),
+/** These windows with the memory windows of a board instead of their own. The ports stay: no property of a board moves them. */
+export const withBoardMemory = (windows: readonly HostWindow[], map: BoardMap): HostWindow[] => [
+  ...windows.filter(({ type }) => type === 'io'),
+  ...memoryWindows(impliedWindows(map)),
+];
+
+/** Whether the memory windows are those of the board, in any order. Of its I/O window a part may be left alone. */
+export function areOfBoard(windows: readonly HostWindow[], map: BoardMap): boolean {
+  const own = memoryWindows(windows);
+  const implied = memoryWindows(impliedWindows(map));
+  return (
+    own.length === implied.length &&
+    own.every(({ type, base, size, cpuBase }) =>
+      implied.some((one) => one.type === type && one.base === base && one.size === size && one.cpuBase === cpuBase),
+    )
   );
+}
+
+const memoryWindows = (windows: readonly HostWindow[]): HostWindow[] => windows.filter(({ type }) => type !== 'io');

@@ -5,7 +5,7 @@ import { AddressRange } from '../address/range.js';
 import { RangeSet } from '../address/range-set.js';
 import type { Board, BoardMap } from './boards/board.js';
 import { findBoard } from './boards/boards.js';
-import { boardMapOf, impliedWindows, sameWindows } from './implied.js';
+import { areOfBoard, boardMapOf, withBoardMemory } from './implied.js';
 import type { Machine, Reserved } from './model.js';
 
 /** RAM that cannot be where it is: on a reserved range, or past the address bits. All are CPU addresses. */
@@ -58,13 +58,15 @@ function impliedBy(machine: Machine): BoardMap | undefined {
   const map = boardMapOf(machine);
   if (map?.ram.length !== machine.ram.length) return undefined;
   const same = map.ram.every((range, i) => machine.ram[i]?.equals(range) ?? false);
-  return same && sameWindows(machine.hostBridges[0]?.windows ?? [], impliedWindows(map)) ? map : undefined;
+  return same && areOfBoard(machine.hostBridges[0]?.windows ?? [], map) ? map : undefined;
 }
 
 const withMap = (machine: Machine, map: BoardMap, ram: readonly AddressRange[] = map.ram): Machine => ({
   ...machine,
   ram,
-  hostBridges: machine.hostBridges.map((host, i) => (i === 0 ? { ...host, windows: impliedWindows(map) } : host)),
+  hostBridges: machine.hostBridges.map((host, i) =>
+    i === 0 ? { ...host, windows: withBoardMemory(host.windows, map) } : host,
+  ),
 });
 
 /** A PC splits its RAM lower if it is told to. */

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { hex } from '../address/format.js';
+import { GiB } from '../address/kinds.js';
 import { DEFAULT_HIGH_MMIO_SIZE, highMmioWindow } from '../machine/boards/virt-aarch64.js';
 import { AddressRange } from '../address/range.js';
 import { Exit, Problem } from '../problem/problem.js';
@@ -16,7 +17,7 @@ export async function explainDeath(
   const stderr = typeof problem.facts['stderr'] === 'string' ? problem.facts['stderr'] : '';
   const { mmioWindow } = context;
   if (mmioWindow && /Property '[^']*\.highmem-mmio-size' not found/.test(stderr)) {
-    const fixed = highMmioWindow(0n, DEFAULT_HIGH_MMIO_SIZE);
+    const fixed = highMmioWindow(GiB, DEFAULT_HIGH_MMIO_SIZE);
     const version = await versionOf(context.program);
     return new Problem(
       'window-needs-newer-qemu',

@@ -2,6 +2,7 @@ import { formatQemuSize, hex } from '../address/format.js';
 import { GiB } from '../address/kinds.js';
 import { AddressRange } from '../address/range.js';
 import { DEFAULT_HIGH_MMIO_SIZE, highMmioWindow } from '../machine/boards/virt-aarch64.js';
+import { findBoard } from '../machine/boards/boards.js';
 import type { Machine } from '../machine/model.js';
 import type { Pin } from '../pin/pins.js';
 import type { ReserveRequest } from '../pin/reserves.js';
@@ -27,6 +28,8 @@ import { defaultActions, type Actions } from './supervise.js';
 /** What a machine is to become. */
 export interface Wanted {
   readonly machine: MachineType;
+  /** Properties of the board that move its map, as the command line gives them. */
+  readonly properties?: Machine['properties'];
   readonly pins: readonly Pin[];
   readonly reserves: readonly ReserveRequest[];
   readonly machineFile?: { readonly machine: Machine; readonly name: string };
@@ -86,6 +89,7 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
     argv: formatQemuArgs(appendArgs(rfc.command, extra)),
     transport: options.transport,
     machine,
+    properties: boardProperties(rfc.command, machine),
     pins: requests.map(toPin),
     reserves: options.reserves ?? [],
     ...(options.machineFile ? { machineFile: options.machineFile } : {}),
@@ -94,6 +98,12 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
     actions: actionsOf(control),
     verify: options.verify,
   };
+}
+
+/** Machine properties that move the board's map: the rest is no matter of placement. */
+function boardProperties(command: QemuCommandLine, { board, arch }: MachineType): Machine['properties'] {
+  const known = new Set(findBoard(board, arch)?.properties.map(({ name }) => name));
+  return Object.fromEntries([...machineOf(command).properties].filter(([name]) => known.has(name)));
 }
 
 interface Refusal {

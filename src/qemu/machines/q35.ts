@@ -30,7 +30,7 @@ const SCRATCH = 0x1_0000n;
  * and QEMU makes the host bridge's windows from what is programmed when firmware fetches the tables.
  * @throws Problem `fw-cfg`, `monitor-answer`, `window-not-there`, …
  */
-export async function openQ35({ qmp, memory, request }: MachineContext): Promise<PinnableMachine> {
+export async function openQ35({ qmp, memory, request, version }: MachineContext): Promise<PinnableMachine> {
   const ports = new IoPorts(qmp);
   const [base, roots, facts, firmware] = await Promise.all([
     enableEcam(ports),
@@ -48,7 +48,14 @@ export async function openQ35({ qmp, memory, request }: MachineContext): Promise
   return {
     hosts: [{ id: 'pcie.0', segment: 0, buses: [0, Math.min(255, ...others.map((bus) => bus - 1))] }],
     access: new EcamAccess(memory, () => [{ segment: 0, base: location, firstBus: 0, lastBus: 255 }]),
-    base: { arch: request.machine.arch, board: 'q35', ...map, windows: { 'pcie.0': windows } },
+    base: {
+      arch: request.machine.arch,
+      board: 'q35',
+      properties: request.properties ?? {},
+      qemu: [version.major, version.minor],
+      ...map,
+      windows: { 'pcie.0': windows },
+    },
     notices:
       others.length > 0 ? ['what lies behind the root buses of pxb-pcie is not placed: the guest assigns it'] : [],
     ...(qboot

@@ -3,7 +3,8 @@ import { treeNode, virtHostBridge, virtTree } from '../../../test/support/virt-t
 import { pciHostBridges } from '../../devicetree/pci.js';
 import { virtMachine, type VirtOptions } from './virt-tree.js';
 
-const options: VirtOptions = { arch: 'aarch64', lowPorts: false, otherRootBuses: [], qemu: '7.2.22' };
+const qemu = { major: 7, minor: 2, micro: 22, text: '7.2.22' };
+const options: VirtOptions = { arch: 'aarch64', lowPorts: false, otherRootBuses: [], qemu };
 const HIGH = 0x80_0000_0000n;
 
 describe('a virt board by its device tree', () => {

@@ -6,8 +6,10 @@ import { pciHostBridges, type PciHostBridge, type PciWindow } from '../../device
 import type { DeviceTree } from '../../devicetree/tree.js';
 import type { MachineBase } from '../../enumerate/to-machine.js';
 import type { HostToScan } from '../../enumerate/topology.js';
+import type { Machine } from '../../machine/model.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import type { EcamWindow } from '../ecam.js';
+import type { QemuVersion } from '../qmp.js';
 
 /** A machine as its own device tree describes it, ready to be enumerated and placed. */
 export interface VirtMachine {
@@ -27,8 +29,8 @@ export interface VirtOptions {
   readonly lowPorts: boolean;
   /** Root buses beside bus 0, as QEMU lists them: their numbers are not bus 0's to give. */
   readonly otherRootBuses: readonly number[];
-  /** For messages. */
-  readonly qemu: string;
+  readonly properties?: Machine['properties'] | undefined;
+  readonly qemu: QemuVersion;
 }
 
 /**
@@ -70,6 +72,8 @@ export function virtMachine(tree: DeviceTree, options: VirtOptions): VirtMachine
       board: 'virt',
       ram: memoryRanges(tree).ram.ranges,
       physicalAddressBits: undefined,
+      properties: options.properties ?? {},
+      qemu: [options.qemu.major, options.qemu.minor],
       windows: Object.fromEntries(bridges.map((bridge) => [id(bridge), usable(windows.get(bridge) ?? [], options)])),
     },
     keep: (current) =>
@@ -107,7 +111,7 @@ function windowsOf(bridge: PciHostBridge, { arch, mmioWindow, qemu }: VirtOption
       high.map(({ base, size }) => AddressRange.sized(base, size).toString()).join(', ') || 'no 64-bit window at all';
     throw new Problem(
       'window-not-there',
-      `pcie-mmio-window=${hex(mmioWindow.base)}:${hex(mmioWindow.size)} asks for ${asked.toString()}, and this machine has ${has} (QEMU ${qemu})`,
+      `pcie-mmio-window=${hex(mmioWindow.base)}:${hex(mmioWindow.size)} asks for ${asked.toString()}, and this machine has ${has} (QEMU ${qemu.text})`,
       {
         exit: Exit.outside,
         hint:

@@ -18,7 +18,8 @@ export async function openVirt({ qmp, memory, request, version }: MachineContext
     mmioWindow: request.mmioWindow,
     lowPorts: pinsLowPorts(request),
     otherRootBuses: [...new Set(roots.map(({ bus }) => bus))].filter((bus) => bus > 0),
-    qemu: version.text,
+    properties: request.properties,
+    qemu: version,
   });
   const notices: string[] = [];
   if (machine.hosts.some(({ buses }, i) => buses[1] < (machine.ecam[i]?.lastBus ?? 0))) {
