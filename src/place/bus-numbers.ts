@@ -3,7 +3,7 @@ import type { Bridge, HostBridge, Machine, MachineFunction } from '../machine/mo
 import type { Budget } from './budget.js';
 import { inSlotOrder } from './demand.js';
 import type { Part } from './order.js';
-import { findOrder } from './order.js';
+import { findOrder } from './find-order.js';
 
 export interface BusRange {
   readonly secondary: number;
@@ -194,11 +194,13 @@ function subtree(node: BusNode, limit: bigint, budget: Budget): Part {
     }
     return chosen;
   };
+  const pinned = node.pinned ? node.pinned.high - node.pinned.low + 1 : 0;
   return {
     key: node.pinned ? null : shape(node),
     fixed: node.pinned ? { base: BigInt(node.pinned.low), limit: BigInt(node.pinned.high) } : null,
     least: BigInt(node.least),
     unit: 1n,
+    needs: [{ unit: 1n, bytes: BigInt(Math.max(0, node.least - pinned)) }],
     end: (cursor) => {
       const start = best(cursor);
       return start === null ? null : (from(start)?.end ?? null);
@@ -223,7 +225,9 @@ function numberInside(node: BusNode, children: readonly Part[], secondary: bigin
             ...point(0n),
             key: 'reserve',
             fixed: null,
+            rigid: false,
             least: BigInt(node.reserve),
+            needs: [{ unit: 1n, bytes: BigInt(node.reserve) }],
             end: (cursor) => cursor + BigInt(node.reserve),
           },
         ];
@@ -252,6 +256,8 @@ const point = (bus: bigint): Part => ({
   fixed: { base: bus, limit: bus },
   least: 1n,
   unit: 1n,
+  needs: [],
+  rigid: true,
   end: (cursor) => (cursor <= bus ? bus + 1n : null),
   commit: () => undefined,
 });

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { Budget } from './budget.js';
 import type { Span } from './item.js';
 import type { Part } from './order.js';
-import { findOrder } from './order.js';
+import { findOrder } from './find-order.js';
 
 /** A part in segments of a line: every rule of the real ones, and none of their code. */
 interface Shape {
@@ -18,6 +18,8 @@ const segments: readonly Span[] = [
   { base: 3n, limit: 34n },
   { base: 38n, limit: 61n },
 ];
+
+const [low0, high0] = [segments.slice(0, 1), segments.slice(1)];
 
 function partOf(shape: Shape, index: number): Part {
   const { low, pin } = shape;
@@ -36,8 +38,10 @@ function partOf(shape: Shape, index: number): Part {
     key: pin === null ? `${size}/${unit}${low}` : `#${index}`,
     fixed: pin === null ? null : { base: BigInt(pin), limit: BigInt(pin) + size - 1n },
     least: size,
+    rigid: pin !== null,
     unit,
-    ...(leaf ? { leaf: { group: 0, rank: low ? 0 : 1 } } : {}),
+    needs: pin === null ? [{ unit, bytes: size }] : [],
+    ...(leaf ? { leaf: { group: 0, rank: low ? 0 : 1, homes: low ? [low0] : [high0, low0] } } : {}),
     end: (cursor) => {
       const start = at(cursor);
       return start === null ? null : start + size;

@@ -56,7 +56,7 @@ export function unionOf(segments: readonly Segment[]): Span[] {
 }
 
 /** Starts anew: sizes of windows without pins, and in `runs` where their contents lie in them. */
-function measure(item: Item): void {
+export function measure(item: Item): void {
   item.left = item.count;
   item.places = none;
   item.runs = none;

@@ -10,7 +10,7 @@ import { explainRam } from './ram-conflict.js';
 import { solveSpace } from './solve.js';
 
 export interface PlaceOptions {
-  /** Steps that the exact search may take, each a few microseconds; the same number gives the same result everywhere. */
+  /** Steps that the exact search may take, each some tens of microseconds; the same number gives the same result everywhere. */
   readonly steps?: number;
   /** Asked now and then; the search ends once it says true. This is how a caller with a clock sets a time limit. */
   readonly stop?: () => boolean;

@@ -1,10 +1,12 @@
-import { alignUp, minOf } from '../address/align.js';
+import { maxOf, minOf } from '../address/align.js';
 import type { Budget } from './budget.js';
-import type { Item, Span, WindowDemand } from './item.js';
-import type { Order, Part } from './order.js';
+import type { Item, Span } from './item.js';
+import type { Leaf, Part } from './order.js';
 import type { BarType } from '../machine/model.js';
-import { findOrder } from './order.js';
-import { unionOf } from './packing.js';
+import { findOrder } from './find-order.js';
+import { measure, unionOf } from './packing.js';
+import { cappedAt } from './tally.js';
+import { commit, mayFit, partOf } from './parts.js';
 import type { Segment } from './segments.js';
 
 /*
@@ -13,26 +15,32 @@ import type { Segment } from './segments.js';
  * a given start. The root buses are one more, over the usable segments of all host bridges, by CPU address.
  */
 
-/** Puts every item into the segments if that can be done at all (with the windows that the items are in). */
-export function search(items: readonly Item[], segments: readonly Segment[], budget: Budget): boolean {
+/** How far to go: count, search for an order of what is fixed, or of all. Each rules out more, and takes longer. */
+export const depths = ['count', 'fixed', 'all'] as const;
+export type Depth = (typeof depths)[number];
+
+/**
+ * False: the items cannot all be put into the segments. True: they have been put there (with the windows that they are in),
+ * or, where it does not go to the end, they may fit.
+ * @throws OutOfBudget
+ */
+export function search(items: readonly Item[], segments: readonly Segment[], budget: Budget, depth: Depth): boolean {
   if (items.length === 0) return true;
+  for (const item of items) measure(item);
   const spans = unionOf(segments);
   const end = (spans.at(-1)?.limit ?? -1n) + 1n;
   const rooms = new Rooms(spans, segments);
   const parts = items.map((item) => rootPart(item, segments, rooms, budget));
-  const order = findOrder(parts, { start: spans[0]?.base ?? 0n, end, any: true, rooms: rooms.list }, budget);
+  const line = { start: spans[0]?.base ?? 0n, end, any: true, rooms: rooms.list };
+  if (!mayFit(parts, spans, rooms.list)) return false;
+  if (depth === 'count') return true;
+  const fixed = parts.filter((part) => part.fixed);
+  if (fixed.length < parts.length && !findOrder(fixed, line, budget)) return false;
+  if (depth === 'fixed') return true;
+  const order = findOrder(parts, line, budget);
   if (!order) return false;
-  commit(order, spans[0]?.base ?? 0n);
+  commit(order, line.start);
   return true;
-}
-
-function commit(order: Order, start: bigint): void {
-  let cursor = start;
-  for (const part of order.parts) {
-    const end = part.end(cursor);
-    part.commit(cursor);
-    cursor = end ?? cursor;
-  }
 }
 
 /** The ranges that items of root buses share: all together, and those of one host bridge and set of window types. */
@@ -64,144 +72,10 @@ class Rooms {
   }
 }
 
-/** An item as a part of the line of bus addresses inside a window. */
-function partOf(item: Item, budget: Budget): Part {
-  return item.window ? new WindowPart(item, item.window, budget) : new PlainPart(item);
-}
-
-class PlainPart implements Part {
-  readonly leaf?: { readonly group: number; readonly rank: number };
-  readonly key: string | null;
-  readonly fixed: Span | null;
-  readonly least: bigint;
-  readonly unit: bigint;
-
-  constructor(private readonly item: Item) {
-    this.key = item.fixed ? null : `${item.host} ${item.size}/${item.align}<${item.ceiling}`;
-    this.fixed = item.fixed;
-    this.least = item.size;
-    this.unit = item.align;
-    if (!item.fixed && item.size === item.align) this.leaf = { group: item.host, rank: 0 };
-  }
-
-  end(cursor: bigint): bigint | null {
-    const at = this.#at(cursor);
-    const end = at + this.item.size;
-    return at < cursor || (at & (this.item.align - 1n)) !== 0n || end - 1n > this.item.ceiling ? null : end;
-  }
-
-  commit(cursor: bigint): void {
-    this.item.places = [this.#at(cursor)];
-  }
-
-  #at(cursor: bigint): bigint {
-    return this.fixed?.base ?? alignUp(cursor, this.item.align);
-  }
-}
-
-class WindowPart implements Part {
-  readonly key: string | null;
-  readonly fixed: Span | null;
-  readonly least: bigint;
-  readonly unit: bigint;
-  readonly grows: boolean;
-  readonly #parts: readonly Part[];
-  /** A layout without anything fixed or lower limits inside repeats when its start moves by this; null: it does not. */
-  readonly #period: bigint | null;
-  readonly #found = new Map<bigint, Order | null>();
-
-  constructor(
-    private readonly item: Item,
-    private readonly window: WindowDemand,
-    private readonly budget: Budget,
-  ) {
-    this.#parts = window.items.map((child) => partOf(child, budget));
-    const { granule } = window;
-    const sum = this.#parts.reduce((total, part) => total + part.least, 0n);
-    this.fixed = item.fixed;
-    this.grows = item.fixed !== null && !window.pin;
-    const fixedSize = this.fixed ? this.fixed.limit - this.fixed.base + 1n : 0n;
-    this.least = alignUp(sum > fixedSize ? sum : fixedSize, granule);
-    this.unit = granule;
-    this.#period = item.fixed || !isUniform(window.items, window.ceiling) ? null : periodOf(item);
-    this.key = this.fixed ? null : `${item.host} ${shapeOf(item)}`;
-  }
-
-  end(cursor: bigint): bigint | null {
-    const { pin, granule, ceiling } = this.window;
-    if (pin) {
-      const aligned = ((pin.base | (pin.limit + 1n)) & (granule - 1n)) === 0n;
-      return aligned && cursor <= pin.base && pin.limit <= ceiling && this.#order(pin.base) ? pin.limit + 1n : null;
-    }
-    const start = alignUp(cursor, granule);
-    const order = this.#order(start);
-    if (!order) return null;
-    const end = alignUp(start + order.end, granule);
-    return end - 1n > ceiling ? null : end;
-  }
-
-  commit(cursor: bigint): void {
-    const { pin, granule } = this.window;
-    const start = pin?.base ?? alignUp(cursor, granule);
-    const order = this.#order(start);
-    if (!order) return;
-    commit(order, start);
-    if (pin) {
-      this.item.places = [pin.base];
-      this.item.size = pin.limit - pin.base + 1n;
-      return;
-    }
-    const lowest = (low: bigint, child: Item) => minOf(low, child.places[0] ?? low);
-    const base = this.window.items.reduce(lowest, start + order.end) & -granule;
-    this.item.places = [base];
-    this.item.size = alignUp(start + order.end, granule) - base;
-  }
-
-  /** The best order from `start`; its end counts from `start`. */
-  #order(start: bigint): Order | null {
-    const { pin, ceiling } = this.window;
-    const limit = (pin?.limit ?? ceiling) + 1n;
-    const period = this.#period;
-    const key = period === null ? start : start & (period - 1n);
-    let found = this.#found.get(key);
-    if (found === undefined) {
-      const end = period === null ? limit : key + (1n << 80n);
-      const order = findOrder(this.#parts, { start: key, end, any: pin !== undefined }, this.budget);
-      found = order && { parts: order.parts, end: order.end - key };
-      this.#found.set(key, found);
-    }
-    return found && start + found.end <= limit ? found : null;
-  }
-}
-
-/** Nothing inside has a ceiling below the window's. */
-const isUniform = (items: readonly Item[], ceiling: bigint): boolean =>
-  items.every(
-    (item) =>
-      (item.window?.ceiling ?? item.ceiling) >= ceiling && (!item.window || isUniform(item.window.items, ceiling)),
-  );
-
-/** The largest alignment inside. */
-function periodOf(item: Item): bigint {
-  const window = item.window;
-  if (!window) return item.align;
-  return window.items.reduce((most, child) => {
-    const period = periodOf(child);
-    return period > most ? period : most;
-  }, window.granule);
-}
-
-/** Windows with one shape can stand for each other. */
-function shapeOf(item: Item): string {
-  const window = item.window;
-  if (!window) return `${item.size}/${item.align}<${item.ceiling}`;
-  const inside = window.items.map(shapeOf).sort();
-  return `${window.granule}<${window.ceiling}(${inside.join(' ')})`;
-}
-
 /** An item on a root bus: in the segment that lets it end lowest, by CPU address. */
 function rootPart(item: Item, segments: readonly Segment[], rooms: Rooms, budget: Budget): Part {
-  const inner = partOf(item, budget);
+  // Of a leaf `leafOf` finds out where it may lie.
+  const inner = partOf(item, 0n, budget);
   const mine = segments.filter((segment) => segment.host === item.host && item.tracks.includes(segment.type));
   const place = (cursor: bigint): { start: bigint; end: bigint } | null => {
     let best: { start: bigint; end: bigint } | null = null;
@@ -215,18 +89,25 @@ function rootPart(item: Item, segments: readonly Segment[], rooms: Rooms, budget
     }
     return best;
   };
-  const home =
-    inner.fixed && mine.find((s) => s.base <= (inner.fixed?.base ?? 0n) && (inner.fixed?.limit ?? 0n) <= s.limit);
+  const { fixed } = inner;
+  const home = fixed && mine.find((segment) => segment.base <= fixed.base && fixed.limit <= segment.limit);
   const shift = home?.shift ?? 0n;
   // Segments of one bus address space may be shifted against each other; what holds for each holds for their sum.
-  const straight = mine.every((segment) => (segment.shift & (inner.unit - 1n)) === 0n);
+  const unit = mine.reduce((least, { shift: by }) => (by === 0n ? least : minOf(least, by & -by)), 1n << 80n);
+  const straight = inner.unit <= unit;
   return {
-    ...(inner.leaf && straight ? { leaf: { group: item.host, rank: item.tracks.length - 1 } } : {}),
-    ...(inner.grows ? { grows: true } : {}),
+    ...(inner.leaf && straight ? leafOf(item, mine) : {}),
+    rigid: inner.rigid,
     key: inner.key === null ? null : `${item.tracks.join()} ${inner.key}`,
-    fixed: inner.fixed && { base: inner.fixed.base + shift, limit: inner.fixed.limit + shift },
+    fixed: fixed && { base: fixed.base + shift, limit: fixed.limit + shift },
     least: inner.least,
     unit: straight ? inner.unit : 1n,
+    needs: cappedAt(inner.needs, unit),
+    mayLie: (low, high) => {
+      if (!home) return false;
+      const [from, to] = [maxOf(low - shift, home.base), minOf(high - shift, home.limit)];
+      return from <= to && inner.mayLie(from, to);
+    },
     rooms: rooms.of(item.host, item.tracks),
     end: (cursor) => place(cursor)?.end ?? null,
     commit: (cursor) => {
@@ -234,4 +115,21 @@ function rootPart(item: Item, segments: readonly Segment[], rooms: Rooms, budget
       if (found) inner.commit(found.start);
     },
   };
+}
+
+/** A leaf on a root bus: it may lie in segments of one type, or of two. */
+function leafOf(item: Item, segments: readonly Segment[]): { leaf?: Leaf } {
+  const ceiling = item.window?.ceiling ?? item.ceiling;
+  const reached = segments.filter(({ base }) => base <= ceiling);
+  // Reaching a part of a segment is a case of its own, which is none of the usual ones.
+  if (reached.some(({ limit }) => limit > ceiling)) return {};
+  const homes = item.tracks.flatMap((type) => {
+    const own = reached.filter((segment) => segment.type === type);
+    return own.length > 0
+      ? [own.map(({ base, limit, shift }): Span => ({ base: base + shift, limit: limit + shift }))]
+      : [];
+  });
+  const [first = [], second = []] = homes;
+  const isApart = !first.some((a) => second.some((b) => a.base <= b.limit && b.base <= a.limit));
+  return { leaf: { group: item.host, rank: homes.length - 1, homes: isApart ? homes : null } };
 }

@@ -2,10 +2,13 @@ import type { Machine } from '../machine/model.js';
 import type { Budget } from './budget.js';
 import type { Demand, DemandOptions } from './demand.js';
 import { demandOf } from './demand.js';
-import type { Choice, Decisions, WindowKind } from './item.js';
+import type { Choice, Decisions, Item, WindowKind } from './item.js';
+import type { Taken } from './nogoods.js';
+import { Nogoods } from './nogoods.js';
 import { pack } from './packing.js';
 import { quickXplain } from './quick-xplain.js';
-import { search } from './search.js';
+import type { Depth } from './search.js';
+import { depths, search } from './search.js';
 import type { Segment } from './segments.js';
 import { segmentsOf } from './segments.js';
 
@@ -64,9 +67,13 @@ interface Round {
   readonly share: number;
   /** No branch was given up for want of steps. */
   complete: boolean;
+  /** Choices are taken otherwise without a reason. */
+  guessing: boolean;
 }
 
 class Solver {
+  readonly #nogoods = new Nogoods();
+
   constructor(
     private readonly machine: Machine,
     private readonly space: Space,
@@ -114,7 +121,7 @@ class Solver {
   /** The exact search, in rounds: what is decided quickly is decided first. */
   #exact(): Demand | null {
     for (let share = FIRST_SHARE; ; share *= MORE) {
-      const round: Round = { share, complete: true };
+      const round: Round = { share, complete: true, guessing: false };
       const found = this.#decide(new Map(), round);
       if (found) return this.#narrowed(found, share);
       if (round.complete) return null;
@@ -131,51 +138,84 @@ class Solver {
   /** Whether `items` have places, which they are given; undefined: not known within `share` steps. */
   #placed({ items }: Demand, share: number): boolean | undefined {
     this.budget.spend(1 + (items.length >> 3));
-    return pack(items, this.segments) || this.budget.attempt(share, () => search(items, this.segments, this.budget));
+    return pack(items, this.segments) || this.#mayFit(items, share, 'all');
+  }
+
+  #mayFit(items: readonly Item[], share: number, depth: Depth): boolean | undefined {
+    return this.budget.attempt(share, () => search(items, this.segments, this.budget, depth));
   }
 
   /**
-   * Tries what is decided, and the rest as expected. Where that is impossible, some of the choices that were not decided
-   * are enough to make it so; any plan takes one of them otherwise, so each in turn is decided otherwise, with those
-   * before it as expected.
+   * Tries what is decided, and the rest as expected. Where that is impossible, it is for some of the choices already; any
+   * plan takes one of them otherwise, so each that is not decided is decided otherwise in turn, with those before it as they
+   * were. What was found to be impossible is remembered.
    */
   #decide(decisions: Map<string, WindowKind>, round: Round): Decided | null {
-    const expected = this.#demand({ decisions });
-    const placed = this.#placed(expected, round.share);
-    if (placed) return { demand: expected, decisions: new Map(decisions) };
-    const open = expected.choices.filter(({ key }) => !decisions.has(key));
-    if (placed === undefined) {
-      round.complete = false;
-      return decisions.size === 0 ? this.#guess(open, round) : null;
+    const demand = this.#demand({ decisions });
+    const taken = demand.choices.map((choice): Taken => {
+      return { choice, kind: decisions.get(choice.key) ?? choice.options[0] };
+    });
+    let nogood = this.#nogoods.within(taken, decisions);
+    if (!nogood) {
+      const placed = this.#placed(demand, round.share);
+      if (placed) return { demand, decisions: new Map(decisions) };
+      if (placed === undefined) {
+        round.complete = false;
+        return this.#guess(taken, decisions, round);
+      }
+      nogood = this.#impossible(demand, taken, round);
     }
-    const impossible = (some: readonly Choice[]): boolean => {
-      const known = new Map([...decisions, ...some.map(({ key, options }) => [key, options[0]] as const)]);
-      return this.#placed(this.#demand({ decisions: known, undecided: 'drop' }), round.share) === false;
-    };
-    const blamed = quickXplain(open, impossible);
+    return this.#otherwise(nogood, decisions, round);
+  }
+
+  /** As little of what is taken, which is impossible, as is impossible. */
+  #impossible(demand: Demand, taken: readonly Taken[], round: Round): Taken[] {
+    const depth = depths.find((one) => this.#mayFit(demand.items, round.share, one) === false) ?? 'all';
+    const pinnedFirst = taken.toSorted((a, b) => isPinned(b) - isPinned(a));
+    const found = quickXplain(pinnedFirst, (some) => {
+      const decisions = new Map(some.map(({ choice, kind }) => [choice.key, kind] as const));
+      const { items } = this.#demand({ decisions, undecided: 'drop' });
+      this.budget.spend(1 + (items.length >> 3));
+      return this.#mayFit(items, round.share, depth) === false;
+    });
+    this.#nogoods.add(found);
+    return [...found];
+  }
+
+  /** Decides one of these otherwise. */
+  #otherwise(nogood: readonly Taken[], decisions: Map<string, WindowKind>, round: Round): Decided | null {
+    const open = nogood.filter(({ choice }) => !decisions.has(choice.key));
     const tried = new Set<string>();
     let found: Decided | null = null;
-    for (const { key, group, options } of blamed) {
+    for (const { choice, kind } of open) {
+      const { key, group, options } = choice;
       // Of resources that can stand for each other one is enough.
       if (group === null || !tried.has(group)) {
-        decisions.set(key, options[1]);
+        decisions.set(key, options[0] === kind ? options[1] : options[0]);
         found = this.#decide(decisions, round);
         if (found) break;
         if (group !== null) tried.add(group);
       }
-      decisions.set(key, options[0]);
+      decisions.set(key, kind);
     }
-    for (const { key } of blamed) decisions.delete(key);
+    for (const { choice } of open) decisions.delete(choice.key);
     return found;
   }
 
   /** Where it takes too long to say what is impossible: every single choice taken otherwise, pinned ones first. */
-  #guess(open: readonly Choice[], round: Round): Decided | null {
-    const sorted = open.toSorted((a, b) => Number(b.item.fixed !== null) - Number(a.item.fixed !== null));
-    for (const { key, options } of sorted) {
-      const found = this.#decide(new Map([[key, options[1]]]), round);
+  #guess(taken: readonly Taken[], decisions: Map<string, WindowKind>, round: Round): Decided | null {
+    if (round.guessing) return null;
+    round.guessing = true;
+    for (const { choice, kind } of taken.toSorted((a, b) => isPinned(b) - isPinned(a))) {
+      if (decisions.has(choice.key)) continue;
+      decisions.set(choice.key, choice.options[0] === kind ? choice.options[1] : choice.options[0]);
+      const found = this.#decide(decisions, round);
+      decisions.delete(choice.key);
       if (found) return found;
     }
+    round.guessing = false;
     return null;
   }
 }
+
+const isPinned = ({ choice }: Taken): number => Number(choice.item.fixed !== null);
