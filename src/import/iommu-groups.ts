@@ -8,8 +8,8 @@ import { bdfOf, emptyObservation, type ListingReader } from './reader.js';
 /** `IOMMU Group 15: 5d:00.0 3D controller [0302]: …`, as the scripts print it that everybody uses to list groups. */
 const line =
   /^\s*IOMMU[ _]?[Gg]roup:? (\d{1,7}):? (?:\[?RESET\]? )?(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])(?: (.*))?$/;
-/** The same as a heading, with its functions below it. */
-const heading = /^\s*IOMMU[ _]?[Gg]roup:? (\d{1,7}):?\s*$/;
+/** The same as a heading, with its functions below it; `lspci -v` says of each function what looks like one. */
+const heading = /^(?!\tIOMMU group: )\s*IOMMU[ _]?[Gg]roup:? (\d{1,7}):?\s*$/;
 const below = /^\s+(?:\[?RESET\]?\s+)?(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])(?: (.*))?$/;
 /** `find /sys/kernel/iommu_groups -type l`. */
 const link = /\/iommu_groups\/(\d{1,7})\/devices\/([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])\s*$/;

@@ -30,6 +30,10 @@ export interface ScanFlags {
 export interface ImportFlags {
   readonly out?: string;
   readonly anonymous: boolean;
+  readonly devices?: string;
+  readonly mirror: boolean;
+  readonly board?: string;
+  readonly ram?: string;
 }
 
 export interface DoctorFlags {

@@ -1,17 +1,18 @@
 import { withoutIdentity } from '../../import/capture/anonymous.js';
-import { mergeCapture } from '../../import/capture/merge.js';
-import type { Capture } from '../../import/capture/model.js';
 import { captureText } from '../../import/capture/save.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { work, type Context } from '../context.js';
-import { readEvidence } from '../evidence.js';
 import { writeOutput } from '../files.js';
-import { styleFor, type Io } from '../io.js';
+import { styleFor } from '../io.js';
+import { readCapture } from '../read-capture.js';
 import { renderCapture, renderDoubts } from '../render/capture.js';
 import type { ImportFlags } from './flags.js';
 
 export async function importFiles(this: Context, flags: ImportFlags, ...files: string[]): Promise<void> {
   await work(this, async (io) => {
+    if (flags.devices !== undefined)
+      return (await import('./import-devices.js')).importDevices(flags, flags.devices, files, io);
+    refuseMachineFlags(flags);
     const read = await readCapture(files, io);
     const capture = flags.anonymous ? withoutIdentity(read) : read;
     const text = captureText(capture);
@@ -26,28 +27,10 @@ export async function importFiles(this: Context, flags: ImportFlags, ...files: s
   });
 }
 
-/** One capture of all files together. */
-async function readCapture(files: readonly string[], io: Io): Promise<Capture> {
-  if (files.length === 0) {
-    throw new Problem('usage', 'there is nothing to import', {
-      hint: 'name files: pinbar import lspci.txt dmesg.txt; - is standard input',
-    });
-  }
-  if (files.filter((file) => file === '-').length > 1) {
-    throw new Problem('usage', 'standard input can be read once, and - is given more than once');
-  }
-  const observations = [];
-  const missing = [];
-  for (const file of files) {
-    const read = await readEvidence(file, io);
-    if (!('evidence' in read)) continue;
-    observations.push(...read.evidence.observations);
-    missing.push(...read.evidence.missing);
-  }
-  const capture = mergeCapture(observations, { found: missing });
-  if (capture.functions.length > 0 || capture.hostBridges.length > 0) return capture;
-  throw new Problem('import-nothing', `${files.join(', ')}: nothing of PCI was found`, {
-    hint: 'give the output of lspci -vvvnnxxxx, of dmesg, or of grep . /sys/bus/pci/devices/*/resource',
-    facts: { files },
+function refuseMachineFlags({ mirror, board, ram }: ImportFlags): void {
+  const given = mirror ? 'mirror' : board !== undefined ? 'board' : ram !== undefined ? 'ram' : undefined;
+  if (given === undefined) return;
+  throw new Problem('usage', `--${given} says something of a guest’s machine, and no devices for it are named`, {
+    hint: 'name functions of the host: --devices 0009:06:00.0,0009:01:00.0',
   });
 }

@@ -18,6 +18,32 @@ export const importCommand = buildCommand<ImportFlags, string[], Context>({
         brief: 'Leave out of a capture what identifies the machine',
         default: false,
       },
+      devices: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        brief: 'Make the machine file of a guest with these devices of the host: addresses, comma between them',
+        placeholder: 'ADDRESSES',
+      },
+      mirror: {
+        kind: 'boolean',
+        brief: 'With --devices: the host’s ports and switches, BARs pinned at the host’s addresses',
+        default: false,
+      },
+      board: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        brief: 'With --devices: the guest’s board, as pinbar boards lists them; else the host’s architecture tells',
+        placeholder: 'BOARD',
+      },
+      ram: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        brief: 'With --devices: the guest’s RAM, 4GiB where it is left out',
+        placeholder: 'SIZE',
+      },
     },
     positional: {
       kind: 'array',
@@ -29,9 +55,12 @@ export const importCommand = buildCommand<ImportFlags, string[], Context>({
     },
   },
   docs: {
-    brief: 'Make a capture of logs and listings',
+    brief: 'Make a capture of logs and listings, or a machine file of a capture',
     fullDescription:
-      'Reads any number of files, finds out what they are, and puts them together into one capture, which goes to standard output. Where they do not agree it says so.',
-    customUsage: ['[--out FILE] [--anonymous] FILE...'],
+      'Reads any number of files, finds out what they are, and puts them together into one capture, which goes to standard output. Where they do not agree it says so. With --devices, what goes there is the machine file of a guest that these devices are passed through to.',
+    customUsage: [
+      '[--out FILE] [--anonymous] FILE...',
+      '--devices ADDRESSES [--mirror] [--board BOARD] [--ram SIZE] [--out FILE] FILE...',
+    ],
   },
 });

@@ -12,6 +12,11 @@ const flag = {
   disabled: 0x1000_0000n,
   unset: 0x2000_0000n,
 };
+/**
+ * The low bits of a BAR's flags are those of its register (drivers/pci/probe.c, decode_bar). They tell where the flags above
+ * do not: old kernels had another bit for prefetchable (0x1000), and older ones none for 64 bits.
+ */
+const register = { wide: 0x4n, prefetchable: 0x8n };
 /** IORESOURCE_ROM_SHADOW (include/linux/ioport.h): the kernel uses a copy, or the address where firmware left one. */
 const ROM_SHADOW = 0x2n;
 
@@ -97,7 +102,7 @@ function resourceOf({ base, limit, flags, source }: Row, name: ResourceName): Se
   const kind =
     space === 'io' || isWindow
       ? {}
-      : { wide: (flags & flag.wide) !== 0n, prefetchable: (flags & flag.prefetchable) !== 0n };
+      : { wide: isSet('wide', flags, name), prefetchable: isSet('prefetchable', flags, name) };
   // A ROM that is a copy in memory, before anyone has looked at it, has flags and neither start nor end.
   if (limit < base || (base === 0n && limit === 0n))
     return {
@@ -111,3 +116,7 @@ function resourceOf({ base, limit, flags, source }: Row, name: ResourceName): Se
   const shadow = name === 'rom' && (flags & ROM_SHADOW) !== 0n;
   return { ...common, ...kind, size, placement: { state: shadow ? 'os-only' : 'assigned', address: base } };
 }
+
+/** A ROM's low bits say something else. */
+const isSet = (what: 'wide' | 'prefetchable', flags: bigint, name: ResourceName): boolean =>
+  (flags & (name === 'rom' ? flag[what] : flag[what] | register[what])) !== 0n;
