@@ -46,6 +46,8 @@ function functionOf(fn: FunctionOutput, path: Path, ids: Ids, complain: Complain
     id: fn.id,
     slot: fn.slot,
     ...defined({ vendor: fn.vendor, device: fn.device, class: fn.class }),
+    ...(fn.hostAddress ? { hostAddress: fn.hostAddress } : {}),
+    ...(fn.qemuDevice === undefined ? {} : { qemuDevice: fn.qemuDevice }),
     bars: barsOf(fn.id, fn.bars, bridge ? 2 : 6, [...path, 'bars'], complain),
     ...(rom ? { rom: { size: rom.size, ...defined({ pin: rom.pin }) } } : {}),
     ...(sriov

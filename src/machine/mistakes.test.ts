@@ -27,6 +27,21 @@ describe('a mistake is shown at its line and column', () => {
       ],
     ],
     [
+      'what is no host address, and no device of QEMU',
+      withFunctions('      - { id: a, slot: "1.0", hostAddress: ‸"6:0.0", qemuDevice: ‸",membar=64M" }'),
+      [
+        'machine-schema: hostBridges[0].functions[0].hostAddress: "6:0.0" is not a PCI address: write segment:bus:device.function in hexadecimal, such as 0000:01:00.0',
+        'machine-schema: hostBridges[0].functions[0].qemuDevice: begins with the name of a device, such as "pci-testdev,membar=64M"',
+      ],
+    ],
+    [
+      'a device of QEMU that says where it is',
+      withFunctions('      - { id: a, slot: "1.0", qemuDevice: ‸"pci-testdev,bus=rp1" }'),
+      [
+        'machine-schema: hostBridges[0].functions[0].qemuDevice: says id, bus, addr or multifunction, which the machine file says in its own place',
+      ],
+    ],
+    [
       'wrong types',
       withFunctions('      - { id: ‸7, slot: "1.0", ‸bars: {}, vendor: ‸x, bridge: ‸none }'),
       [

@@ -1,6 +1,6 @@
 import type { AddressRange } from '../address/range.js';
 import type { BusAddress, CpuAddress, Size } from '../address/kinds.js';
-import type { Slot } from '../pci/bdf.js';
+import type { Bdf, Slot } from '../pci/bdf.js';
 import type { QemuRelease } from './boards/release.js';
 
 /**
@@ -62,6 +62,10 @@ export interface MachineFunction {
   readonly device?: number;
   /** Class code, subclass and programming interface: 24 bits. */
   readonly class?: number;
+  /** The function of the host that is passed through here. Nothing is placed by it: configurations are written with it. */
+  readonly hostAddress?: Bdf;
+  /** What QEMU has here, as -device takes it, without `id`, `bus`, `addr` and `multifunction`; likewise. */
+  readonly qemuDevice?: string;
   /** In ascending order of index. */
   readonly bars: readonly Bar[];
   readonly rom?: Rom;

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { parseAddress, parseSize } from '../address/format.js';
-import { parseSlot } from '../pci/bdf.js';
+import { parseBdf, parseSlot, type Bdf } from '../pci/bdf.js';
 import { Problem } from '../problem/problem.js';
 import { parseRelease, type QemuRelease } from './boards/release.js';
 import { arches, barTypes, bridgeKinds } from './model.js';
@@ -137,12 +137,42 @@ const slot = v.pipe(
   }),
 );
 
+const hostAddress = v.pipe(
+  v.string(),
+  v.description('The function of the host that is passed through here, such as "0009:06:00.0".'),
+  v.metadata({ pattern: '^\\s*([0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7]\\s*$' }),
+  v.rawTransform<string, Bdf>(({ dataset, addIssue, NEVER }) => {
+    try {
+      return parseBdf(dataset.value);
+    } catch (error) {
+      addIssue({ message: error instanceof Problem ? `${error.message}: ${error.hint ?? ''}` : String(error) });
+      return NEVER;
+    }
+  }),
+);
+
+const qemuDevice = v.pipe(
+  v.string(),
+  v.description('What QEMU has here, as -device takes it, without id, bus, addr and multifunction.'),
+  v.maxLength(4096, 'is longer than 4096 characters'),
+  v.regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]*(,[\s\S]*)?$/,
+    'begins with the name of a device, such as "pci-testdev,membar=64M"',
+  ),
+  v.check(
+    (text) => !/,(id|bus|addr|multifunction)=/.test(text),
+    'says id, bus, addr or multifunction, which the machine file says in its own place',
+  ),
+);
+
 const ownEntries = {
   id: name,
   slot,
   vendor: v.optional(integer(0, 0xffff, 'a vendor id')),
   device: v.optional(integer(0, 0xffff, 'a device id')),
   class: v.optional(integer(0, 0xff_ffff, 'a class code')),
+  hostAddress: v.optional(hostAddress),
+  qemuDevice: v.optional(qemuDevice),
   bars: v.optional(v.array(bar), []),
   rom: v.optional(v.strictObject({ size, pin: v.optional(address) })),
   sriov: v.optional(
