@@ -1,6 +1,6 @@
 import { ADDRESS_SPACE, FOUR_GIB } from '../address/kinds.js';
 import { maxOf, minOf } from '../address/align.js';
-import type { HostBridge, HostWindow, Machine, MachineFunction } from '../machine/model.js';
+import type { Bridge, HostBridge, HostWindow, Machine, MachineFunction } from '../machine/model.js';
 import type { Claim, Field } from './claims.js';
 
 /** What the machine is like, whatever is asked of it. Lifting one shows whether a conflict is due to it. */
@@ -21,8 +21,7 @@ export function backgroundOf(machine: Machine, field: Field, claims: readonly Cl
       .map((window): Background => ({ kind: 'window', host, window })),
   );
   const named = new Set(claims.flatMap((claim) => (claim.kind === 'reserved' ? [] : [claim.fn])));
-  // A bridge whose own pinned window or hotplug room is in the conflict cannot be thought away.
-  const bridges = involved.flatMap((host) => above(host.functions, named).filter((fn) => !named.has(fn)));
+  const bridges = involved.flatMap((host) => around(host.functions, named));
   const bits = machine.physicalAddressBits;
   return [
     ...windows,
@@ -31,12 +30,10 @@ export function backgroundOf(machine: Machine, field: Field, claims: readonly Cl
   ];
 }
 
-/** The bridges that have one of `named` below them. */
-function above(functions: readonly MachineFunction[], named: ReadonlySet<MachineFunction>): MachineFunction[] {
+/** The bridges that are `named`, or have one of `named` below them. */
+function around(functions: readonly MachineFunction[], named: ReadonlySet<MachineFunction>): MachineFunction[] {
   const holds = (fn: MachineFunction): boolean => named.has(fn) || (fn.bridge?.functions.some(holds) ?? false);
-  return functions.flatMap((fn) =>
-    fn.bridge?.functions.some(holds) ? [fn, ...above(fn.bridge.functions, named)] : [],
-  );
+  return functions.flatMap((fn) => (fn.bridge && holds(fn) ? [fn, ...around(fn.bridge.functions, named)] : []));
 }
 
 /** The machine without the limit that `background` sets. Functions are known by id: `machine` may be a restricted one. */
@@ -52,20 +49,30 @@ export function lift(machine: Machine, background: Background): Machine {
         windows: host.windows.map((window) => (window === background.window ? endless(window) : window)),
       }));
     case 'bridge': {
-      const dissolve = (functions: readonly MachineFunction[]): MachineFunction[] =>
+      const open = (functions: readonly MachineFunction[]): MachineFunction[] =>
         functions.flatMap((fn) => {
           if (!fn.bridge) return [fn];
-          const below = dissolve(fn.bridge.functions);
-          if (fn.id !== background.fn.id) return [{ ...fn, bridge: { ...fn.bridge, functions: below } }];
-          const { id, slot, bars, rom, sriov } = fn;
-          return [{ id, slot, bars, ...(rom ? { rom } : {}), ...(sriov ? { sriov } : {}) }, ...below];
+          const below = open(fn.bridge.functions);
+          return fn.id === background.fn.id
+            ? lifted(fn, fn.bridge, below)
+            : [{ ...fn, bridge: { ...fn.bridge, functions: below } }];
         });
-      const hostBridges = machine.hostBridges.map((host) => ({ ...host, functions: dissolve(host.functions) }));
+      const hostBridges = machine.hostBridges.map((host) => ({ ...host, functions: open(host.functions) }));
       return { ...machine, hostBridges };
     }
     default:
       return background satisfies never;
   }
+}
+
+/** A bridge thought away; one that is asked for a window of its own has to stay, and decodes all that there is. */
+function lifted(fn: MachineFunction, bridge: Bridge, below: MachineFunction[]): MachineFunction[] {
+  const { pin, reserve } = bridge;
+  const asked =
+    [pin.io, pin.memory, pin.prefetchable].some(Boolean) || reserve.io + reserve.memory + reserve.prefetchable > 0n;
+  if (asked) return [{ ...fn, bridge: { ...bridge, io: 32, prefetchable: 64, functions: below } }];
+  const { id, slot, bars, rom, sriov } = fn;
+  return [{ id, slot, bars, ...(rom ? { rom } : {}), ...(sriov ? { sriov } : {}) }, ...below];
 }
 
 const onHost = (machine: Machine, which: HostBridge, change: (host: HostBridge) => HostBridge): Machine => ({

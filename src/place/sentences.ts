@@ -33,7 +33,7 @@ function ofClaim(machine: Machine, claim: Claim, core: Core): Constraint {
     return { kind: 'reserved', base: claim.range.base, detail };
   }
   const { kind, fn, subject } = claim;
-  const detail = core.field === 'buses' ? busDetail(claim) : addressDetail(machine, claim, core.field);
+  const detail = core.field === 'buses' ? busDetail(machine, claim) : addressDetail(machine, claim, core.field);
   return { kind, id: fn.id, ...(subject === undefined ? {} : { bar: subject }), detail };
 }
 
@@ -47,7 +47,7 @@ function addressDetail(machine: Machine, claim: FunctionClaim, field: 'memory' |
   );
 }
 
-function busDetail({ fn, subject }: FunctionClaim): string {
+function busDetail(machine: Machine, { fn, subject }: FunctionClaim): string {
   if (subject === 'secondary' || subject === 'subordinate')
     return `${nameOf(fn, subject)} is pinned to ${fn.bridge?.pin[subject] ?? ''}`;
   if (subject === 'reserve')
@@ -58,8 +58,10 @@ function busDetail({ fn, subject }: FunctionClaim): string {
     return `${counted(vfs, 'VF')} of ${fn.id} ${vfs === 1 ? 'answers' : 'answer'} on ${buses} besides its own`;
   }
   const least = leastBuses(fn);
-  if (least === 1) return `${fn.id} is a bridge and needs a bus number for what is behind it`;
-  return `${fn.id} and what is behind it need ${counted(least, 'bus number')}`;
+  const above = new Sites(machine).above(fn).map(({ id }) => id);
+  const behind = above.length > 0 ? `, behind ${listed(above.reverse())},` : '';
+  if (least === 1) return `${fn.id}${behind} is a bridge and needs a bus number for what is behind it`;
+  return `${fn.id}${behind} and what is behind it need ${counted(least, 'bus number')}`;
 }
 
 function ofBackground(machine: Machine, one: Background, core: Core): Constraint {
