@@ -7,12 +7,16 @@ export class OutOfBudget extends Error {
   }
 }
 
+/** Steps: often enough to end within some milliseconds. */
+const ASK_EVERY = 256;
+
 /** How much work a search may do. Counted in steps, so that the same input ends the same way on every machine. */
 export class Budget {
   #left: number;
   /** What the present attempt may still spend. */
   #share = Infinity;
-  #asked = 0;
+  /** Steps since `stop` was asked. */
+  #unasked = 0;
   readonly #stop: (() => boolean) | undefined;
 
   readonly #of: Budget | undefined;
@@ -38,12 +42,19 @@ export class Budget {
   spend(steps = 1): void {
     this.#left -= steps;
     if (this.#of) this.#of.#left -= steps;
-    if (this.#left < 0 || ((++this.#asked & 0x3ff) === 0 && this.#stop?.())) {
+    if (this.#left < 0 || this.#isStopped(steps)) {
       this.#left = 0;
       throw new OutOfBudget(true);
     }
     this.#share -= steps;
     if (this.#share < 0) throw new OutOfBudget(false);
+  }
+
+  #isStopped(steps: number): boolean {
+    this.#unasked += steps;
+    if (!this.#stop || this.#unasked < ASK_EVERY) return false;
+    this.#unasked = 0;
+    return this.#stop();
   }
 
   /**

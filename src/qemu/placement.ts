@@ -7,6 +7,7 @@ import { keepPlan, onlyOf, without, type Changes } from '../pin/keep.js';
 import { pin, planOf, type Pinned } from '../pin/pin.js';
 import { applyMachineFile, applyPins } from '../pin/pins.js';
 import { applyReserves } from '../pin/reserves.js';
+import { within } from '../pin/time-limit.js';
 import { place } from '../place/place.js';
 import type { Plan } from '../place/plan.js';
 import { program } from '../program/program.js';
@@ -28,13 +29,18 @@ export async function placeMachine(
   wanted: Wanted,
   notice: Notice,
 ): Promise<Pinned> {
-  return pin(machine.access, machine.hosts, async (topology) => {
-    const found = toMachine(topology, machine.base, { name: await namer(qmp), reserveAsAsked: true });
-    const file = wanted.machineFile;
-    const asked = applyPins(file ? applyMachineFile(found, file.machine, file.name) : found, wanted.pins);
-    const roomy = applyReserves(asked, wanted.reserves);
-    return machine.constrain?.(roomy, notice) ?? roomy;
-  });
+  return pin(
+    machine.access,
+    machine.hosts,
+    async (topology) => {
+      const found = toMachine(topology, machine.base, { name: await namer(qmp), reserveAsAsked: true });
+      const file = wanted.machineFile;
+      const asked = applyPins(file ? applyMachineFile(found, file.machine, file.name) : found, wanted.pins);
+      const roomy = applyReserves(asked, wanted.reserves);
+      return machine.constrain?.(roomy, notice) ?? roomy;
+    },
+    { place: within(wanted.timeLimit) },
+  );
 }
 
 /**

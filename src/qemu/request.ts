@@ -33,6 +33,8 @@ export interface Wanted {
   readonly pins: readonly Pin[];
   readonly reserves: readonly ReserveRequest[];
   readonly machineFile?: { readonly machine: Machine; readonly name: string };
+  /** For the first search, in milliseconds. */
+  readonly timeLimit?: number;
   readonly mmioWindow?: { readonly base: bigint; readonly size: bigint };
 }
 
@@ -54,6 +56,7 @@ export interface RequestOptions {
   /** `--reserve`, parsed. */
   readonly reserves?: readonly ReserveRequest[];
   readonly machineFile?: { readonly machine: Machine; readonly name: string };
+  readonly timeLimit?: number;
   readonly transport: TransportName;
   readonly verify: boolean;
   readonly notice: (text: string) => void;
@@ -94,6 +97,7 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
     reserves: options.reserves ?? [],
     ...(options.machineFile ? { machineFile: options.machineFile } : {}),
     ...(rfc.mmioWindow ? { mmioWindow: { base: rfc.mmioWindow.base, size: rfc.mmioWindow.size } } : {}),
+    ...(options.timeLimit === undefined ? {} : { timeLimit: options.timeLimit }),
     paused: control.paused,
     actions: actionsOf(control),
     verify: options.verify,

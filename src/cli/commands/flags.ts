@@ -5,6 +5,7 @@ import type { TransportName } from '../../qemu/session.js';
 export interface PlanFlags {
   readonly json: boolean;
   readonly out?: string;
+  readonly timeLimit?: string;
 }
 
 export interface RunFlags {
@@ -12,6 +13,7 @@ export interface RunFlags {
   readonly reserve?: readonly string[];
   readonly machine?: string;
   readonly planOut?: string;
+  readonly timeLimit?: string;
   readonly transport: TransportName;
   readonly verify: boolean;
   readonly sim?: string;

@@ -14,6 +14,13 @@ export const planCommand = buildCommand<PlanFlags, [string], Context>({
         placeholder: 'FILE',
         optional: true,
       },
+      timeLimit: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        brief: 'Search no longer than this, such as 30s or 2min; then the outcome is undecided (exit code 2)',
+        placeholder: 'TIME',
+      },
     },
     positional: {
       kind: 'tuple',

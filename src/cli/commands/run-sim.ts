@@ -5,6 +5,7 @@ import { formatSize, hex } from '../../address/format.js';
 import { formatBdf } from '../../pci/bdf.js';
 import { pin } from '../../pin/pin.js';
 import { applyMachineFile, applyPins } from '../../pin/pins.js';
+import { parseTimeLimit, within } from '../../pin/time-limit.js';
 import { planToJson } from '../../place/plan-json.js';
 import type { Reserved } from '../../machine/model.js';
 import type { Plan, PlanResult } from '../../place/plan.js';
@@ -36,18 +37,24 @@ export async function runSimulated(flags: RunFlags, file: string, io: Io): Promi
   const windows = Object.fromEntries(machine.hostBridges.map((host) => [host.id, host.windows]));
   const { ram, arch, board, physicalAddressBits, reserved, properties } = machine;
   const id = (at: Parameters<SimulatedMachine['functionAt']>[0]) => simulated.functionAt(at)?.id;
+  const timeLimit = flags.timeLimit === undefined ? undefined : parseTimeLimit(flags.timeLimit);
   const pins = (flags.pin ?? []).flatMap(parsePinOption).map(toPin);
   const reserves = (flags.reserve ?? []).map(parseReserveOption);
   try {
-    const pinned = await pin(simulated.access, simulated.hosts, (topology) => {
-      const found = toMachine(
-        topology,
-        { ram, arch, board, physicalAddressBits, properties, windows },
-        { name: (fn) => id(fn.at) },
-      );
-      const asked = applyPins(applyMachineFile({ ...found, reserved: [] }, { ...machine, reserved }, name), pins);
-      return applyReserves(asked, reserves);
-    });
+    const pinned = await pin(
+      simulated.access,
+      simulated.hosts,
+      (topology) => {
+        const found = toMachine(
+          topology,
+          { ram, arch, board, physicalAddressBits, properties, windows },
+          { name: (fn) => id(fn.at) },
+        );
+        const asked = applyPins(applyMachineFile({ ...found, reserved: [] }, { ...machine, reserved }, name), pins);
+        return applyReserves(asked, reserves);
+      },
+      { place: within(timeLimit) },
+    );
     if (flags.planOut !== undefined) await writePlan(flags.planOut, pinned.plan);
     if (flags.json) io.stdout.write(`${JSON.stringify(planToJson(pinned.plan), null, 2)}\n`);
     else if (!flags.quiet) {

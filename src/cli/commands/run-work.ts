@@ -1,3 +1,4 @@
+import { parseTimeLimit } from '../../pin/time-limit.js';
 import type { PlanResult } from '../../place/plan.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { work, type Context } from '../context.js';
@@ -48,6 +49,7 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
     ...(machineFile ? { machineFile } : {}),
     transport: flags.transport,
     verify: flags.verify,
+    ...(flags.timeLimit === undefined ? {} : { timeLimit: parseTimeLimit(flags.timeLimit) }),
     notice: (text) => progress.line(text),
   });
   try {

@@ -36,6 +36,13 @@ export const runCommand = buildCommand<RunFlags, string[], Context>({
         brief: 'Write the plan as JSON to this file',
         placeholder: 'FILE',
       },
+      timeLimit: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        brief: 'Search no longer than this, such as 30s or 2min; then the outcome is undecided (exit code 2)',
+        placeholder: 'TIME',
+      },
       transport: {
         kind: 'enum',
         values: ['qtest', 'gdb'],
