@@ -1,7 +1,7 @@
 import type { Evidence } from './evidence.js';
 import { busNumbers } from './causes/bus-numbers.js';
 import { dmaMappings } from './causes/dma.js';
-import { driver } from './causes/driver.js';
+import { allOnes, driver } from './causes/driver.js';
 import { ecam } from './causes/ecam.js';
 import { elsewhere } from './causes/elsewhere.js';
 import { firmware } from './causes/firmware.js';
@@ -13,6 +13,7 @@ import { noise } from './causes/noise.js';
 import { noSpace } from './causes/no-space.js';
 import { peers } from './causes/peer.js';
 import { sysfs } from './causes/sysfs.js';
+import { undecided } from './causes/undecided.js';
 import { vmm } from './causes/vmm.js';
 import { claims } from './causes/windows.js';
 import type { Candidate, Confidence, Diagnosis, Finding, Missing } from './finding.js';
@@ -32,12 +33,14 @@ const rules: readonly Rule[] = [
   ecam,
   firmware,
   driver,
+  allOnes,
   listings,
   regions,
   sysfs,
   peers,
   elsewhere,
   noise,
+  undecided,
 ];
 
 /** A report with more findings than this is not read. */

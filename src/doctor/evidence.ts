@@ -38,7 +38,7 @@ export interface Evidence {
 export interface ReadFile {
   readonly name: string;
   readonly lines: number;
-  /** Lines beyond what is kept of one file were counted and passed over. */
+  /** Lines without a time stamp beyond what is kept of one file: searched for messages, not read as listings. */
   readonly passedOver: number;
 }
 

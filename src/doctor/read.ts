@@ -22,7 +22,10 @@ import { GuestTextReader } from '../import/guest-text.js';
 import type { Observation } from '../import/observation.js';
 import type { Evidence, ReadFile } from './evidence.js';
 
-/** Lines that are kept of one file; a log that has more of them says the same over and over. */
+/**
+ * Lines that are kept of one file: listings whole, of logs those that say something. Beyond it only lines are read that hold
+ * a word of interest, and no listings; beyond twice as many none: a log that has more says the same over and over.
+ */
 const MOST_KEPT = 40_000;
 /** Messages of one kind that are kept. */
 const MOST_MESSAGES = 200;
@@ -132,7 +135,7 @@ export class EvidenceReader {
   finish(): FileEvidence {
     this.#scanner.finish();
     this.#commands.finish();
-    if (this.#open) this.#facts(this.#open, undefined);
+    if (this.#open) this.#facts(this.#open, undefined, true);
     return {
       file: { name: this.file, lines: this.#scanner.lines, passedOver: this.#passedOver },
       lines: this.lines,
@@ -158,16 +161,19 @@ export class EvidenceReader {
       found.some((word) => word >= firstFact && word < firstContext) && this.resources.length < MOST_FACTS;
     const hasContext = found.some((word) => word >= firstContext) && this.#context < MOST_CONTEXT;
     const wanted = rules.size > 0 || hasFacts || hasContext || this.#open !== undefined;
-    const isLog = isLogged(bytes);
-    if (isLog && !wanted) {
+    const full = this.lines.length >= MOST_KEPT;
+    const logged = isLogged(bytes);
+    const isLog = full || logged;
+    if (full && !logged) this.#passedOver++;
+    if ((isLog && !wanted) || this.lines.length >= 2 * MOST_KEPT) {
       this.#guest.skip();
       return;
     }
-    if (this.lines.length >= MOST_KEPT) {
-      this.#passedOver++;
+    const raw = this.#decoder.decode(bytes);
+    if (isLog && !hasFacts && !hasContext && !this.#open && !mayMatch(rules, raw)) {
+      this.#guest.skip();
       return;
     }
-    const raw = this.#decoder.decode(bytes);
     const line = logLine(raw, { file: this.file, line: number }, this.#boot);
     const open = this.#open;
     this.#open = undefined;
@@ -175,6 +181,7 @@ export class EvidenceReader {
       this.#facts(
         { ...open, text: `${open.text.replace(/=$/, '')}${open.text.endsWith('=') ? '' : ' '}${line.text}` },
         undefined,
+        true,
       );
     const starts = bootStart.test(line.text);
     if (starts) this.#boot++;
@@ -185,7 +192,7 @@ export class EvidenceReader {
     let facts = false;
     if (!taken && (wanted || rules.size > 0)) {
       if (unclosed.test(current.text)) this.#open = current;
-      else facts = this.#facts(current, rules);
+      else facts = this.#facts(current, rules, hasFacts || !isLog);
     }
     if (hasContext && !facts) this.#context++;
     if (!isLog || facts || taken || hasContext || this.#open) this.lines.push(current);
@@ -211,11 +218,11 @@ export class EvidenceReader {
   }
 
   /** Whether the line gave any. `rules`: those that can match; all where it is left open. */
-  #facts(line: LogLine, rules: Set<MessageRule> | undefined): boolean {
-    const event = resourceEvent(line);
-    const host = hostFact(line);
-    const fact = kernelFact(line);
-    const dma = dmaMapFailure(line);
+  #facts(line: LogLine, rules: Set<MessageRule> | undefined, mayBeFact: boolean): boolean {
+    const event = mayBeFact ? resourceEvent(line) : undefined;
+    const host = mayBeFact ? hostFact(line) : undefined;
+    const fact = mayBeFact ? kernelFact(line) : undefined;
+    const dma = mayBeFact ? dmaMapFailure(line) : undefined;
     if (event) keep(this.resources, [event]);
     if (host) keep(this.hosts, [host]);
     if (fact?.kind === 'function') keep(this.functions, [fact]);
@@ -228,6 +235,15 @@ export class EvidenceReader {
     }
     return messages.length > 0 || [event, host, fact, dma].some((one) => one !== undefined);
   }
+}
+
+/** Whether any of the rules can match the line once loggers' prefixes are off: most lines with a word of a rule match none. */
+function mayMatch(rules: ReadonlySet<MessageRule>, raw: string): boolean {
+  if (raw.includes('\x1b')) return true;
+  for (const { pattern } of rules) {
+    if (pattern.source.startsWith('^') || pattern.test(raw)) return true;
+  }
+  return false;
 }
 
 const isDigit = (byte: number | undefined) => byte !== undefined && byte >= 48 && byte <= 57;

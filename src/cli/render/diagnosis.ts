@@ -75,7 +75,7 @@ function passedOver(files: readonly ReadFile[], style: Style, width: number): st
   return files
     .filter((file) => file.passedOver > 0)
     .map((file) => {
-      const text = `${file.name}: ${file.passedOver} of ${file.lines} lines were passed over, for the file has more listings than are kept; cut it to what matters`;
+      const text = `${file.passedOver} of ${file.lines} lines of ${file.name} were searched for messages only: it holds more text without time stamps than is read as listings`;
       return `\n${style.yellow('note:')} ${wrap(printable(text), width - 6)}\n`;
     })
     .join('');

@@ -274,11 +274,19 @@ const ramRegion = /(?:^|[./ ])(?:ram|mem|bios|rom|memory-backend|virt_board)\b|\
 const isRam = ({ region }: DmaMapFailure): boolean =>
   region !== undefined && ramRegion.test(region) && !/BAR|mmap/.test(region);
 
+/** cloud-hypervisor's words for a BAR that it could not map for peers, after which it gives up (pci/src/vfio.rs). */
+const isFatal = ({ line }: DmaMapFailure) => /VFIO MMIO region|VfioMapRegion/.test(line.text);
+export const fatalPeerMappings = (dma: readonly DmaMapFailure[]) =>
+  dma.filter((one) => one.errno === E.fault && isFatal(one));
+
 /** Failures that are no fault: QEMU maps BARs of devices for each other, and goes on where the host cannot. */
 export const peerMappings = (dma: readonly DmaMapFailure[]) =>
   dma.filter(
     (one) =>
-      one.errno === E.fault && !isRam(one) && (one.iova !== undefined ? one.iova >= 0x1000_0000n : !dma.some(isRam)),
+      one.errno === E.fault &&
+      !isFatal(one) &&
+      !isRam(one) &&
+      (one.iova !== undefined ? one.iova >= 0x1000_0000n : !dma.some(isRam)),
   );
 
 /** RAM that cannot be pinned for another reason than the limit. */

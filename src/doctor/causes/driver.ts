@@ -41,6 +41,12 @@ export function driver(scene: Scene): Candidate[] {
     ? formatBdf(subject)
     : (/\b[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b/.exec(first?.line.text ?? '')?.[0] ?? 'BDF');
   const sure = zero.length > 0 || unplaced.length > 0;
+  const failed = scene.stories.filter(
+    ({ outcome, space, isVf }) => (outcome === 'failed' || outcome === 'conflict') && space === 'memory' && !isVf,
+  );
+  const resized = evidence.messages.has('resize-tried') || evidence.messages.has('resize-no-space');
+  // The kernel's own lines say more than a driver that follows from them.
+  if (!sure && (failed.length > 0 || resized)) return [];
   const lines = [...zero, ...told, ...vague].map(({ line }) => line);
   return [
     {
@@ -58,7 +64,7 @@ export function driver(scene: Scene): Candidate[] {
       proof: empty
         ? 'The register holds 0: firmware gave the BAR no address, and the kernel did not place it either (“not claimed”, not “no space”). Linux leaves functions of class 0x0000xx alone, and all of them where the firmware asks for PROBE_ONLY.'
         : zero.length > 0
-          ? 'A size and address of 0 is how the driver shows a BAR that the kernel could not place; why it could not is said earlier in the kernel’s log.'
+          ? `A size and address of 0 is how the driver shows a BAR that the kernel could not place. ${failed.length > 0 ? 'Why it could not is said by the kernel’s own lines.' : 'The lines that say why it could not, earlier in the kernel’s log, are not in the input.'}`
           : 'The driver asks for a BAR that has no address; the lines that say why it has none are not in the input.',
       remedies: untouched
         ? firmwareRemedies
@@ -76,6 +82,37 @@ export function driver(scene: Scene): Candidate[] {
             },
           ],
       missing: [ask.windows, ask.bridges, ask.device(bdf)],
+    },
+  ];
+}
+
+/** A BAR that is placed and mapped, and whose registers read all-ones. */
+export function allOnes(scene: Scene): Candidate[] {
+  const [first, ...rest] = said(scene.evidence, 'reads-all-ones');
+  if (!first) return [];
+  const subject = scene.evidence.resources[0]?.address ?? scene.evidence.functions[0]?.address;
+  return [
+    {
+      cause: 'decode-disabled-no-driver',
+      confidence: 'possible',
+      fault: true,
+      weight: 66,
+      summary: 'The BAR is mapped and its registers read all-ones: no device answers at that address.',
+      evidence: cite(
+        first.line,
+        rest.map(({ line }) => line),
+        scene.evidence.lines.filter(({ text }) => /mapped at 0x|enabling device \(/.test(text)).slice(0, 3),
+      ),
+      proof:
+        'All-ones are what a read returns that nobody answers: memory decoding is off, the device has lost its BARs (a reset, or an FPGA that was programmed anew while the machine ran), or its link is down. The kernel’s own record of the address does not show it.',
+      remedies: [
+        {
+          change: 'echo 1 > /sys/bus/pci/devices/BDF/remove; echo 1 > /sys/bus/pci/rescan; load the driver again',
+          where: 'command',
+          why: 'the kernel reads the registers again and writes the BARs',
+        },
+      ],
+      missing: [ask.device(subject ? formatBdf(subject) : 'BDF')],
     },
   ];
 }

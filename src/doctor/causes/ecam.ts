@@ -1,5 +1,6 @@
 import { AddressRange } from '../../address/range.js';
 import { MiB } from '../../address/kinds.js';
+import { formatBdf } from '../../pci/bdf.js';
 import { said } from '../evidence.js';
 import type { Candidate } from '../finding.js';
 import { cite, placedLine } from '../placement/cite.js';
@@ -19,7 +20,7 @@ export function ecam(scene: Scene): Candidate[] {
   const [first] = [...bad, ...unreserved];
   const covered = onTop(scene);
   if (covered) return [covered];
-  if (!first) return [];
+  if (!first) return partial(scene);
   const named = [...unreserved, ...said(evidence, 'ecam')].find(({ values }) => values['base'] && values['limit']);
   const range =
     named?.values['base'] && named.values['limit'] ? rangeFrom(named.values['base'], named.values['limit']) : undefined;
@@ -120,4 +121,45 @@ function onTop(scene: Scene): Candidate | undefined {
     };
   }
   return undefined;
+}
+
+/** ECAM for fewer buses than the host bridge routes: it matters where something lies on one of the others. */
+function partial(scene: Scene): Candidate[] {
+  const [first] = said(scene.evidence, 'ecam-partial');
+  const last = first?.values['last'];
+  if (!first || last === undefined) return [];
+  const limit = parseInt(last, 16);
+  const beyond = [...scene.evidence.functions, ...scene.evidence.bridges, ...scene.evidence.lspci].filter(
+    ({ address }) => address.segment === 0 && address.bus > limit,
+  );
+  const outside = beyond.length > 0;
+  return [
+    {
+      cause: outside ? 'ecam-conflict' : 'benign-noise',
+      confidence: outside ? 'certain' : 'likely',
+      fault: outside,
+      weight: outside ? 78 : 43,
+      summary: outside
+        ? `ECAM reaches buses up to ${last}, and ${beyond[0] ? formatBdf(beyond[0].address) : 'a function'} lies on one above: its configuration space above 256 bytes cannot be reached.`
+        : `ECAM reaches buses up to ${last} only; nothing in the input lies on a bus above.`,
+      evidence: cite(
+        first.line,
+        said(scene.evidence, 'ecam').map(({ line }) => line),
+        beyond.slice(0, 3).map(({ line }) => line),
+      ),
+      proof: outside
+        ? 'The kernel falls back to the old configuration mechanism (ports 0xcf8 and 0xcfc) for the other buses, which reaches 256 bytes of each function: no SR-IOV, ACS, AER or resizable BARs there.'
+        : 'Buses beyond the range are reached through ports 0xcf8 and 0xcfc, 256 bytes of each function. A machine without functions there loses nothing.',
+      remedies: outside
+        ? [
+            {
+              change: 'a firmware update or setting by which MCFG covers all buses',
+              where: 'bios',
+              why: '1 MiB of ECAM is needed for each bus',
+            },
+          ]
+        : [],
+      ...(outside ? {} : { missing: [{ command: 'lspci -D | sort', why: 'which bus numbers are in use' }] }),
+    },
+  ];
 }

@@ -206,13 +206,13 @@ function decodeOff(listing: Listing): Candidate | undefined {
   if (!first) return undefined;
   const { fn, state, bars, virtual } = first;
   const at = formatBdf(fn.address);
-  const vfio = state.driver === 'vfio-pci';
-  if (state.driver !== undefined && !vfio && virtual.length === 0) return undefined;
+  if (state.driver === 'vfio-pci' && virtual.length === 0) return idleUnderVfio(listing, first);
+  if (state.driver !== undefined && virtual.length === 0) return undefined;
   return {
     cause: 'decode-disabled-no-driver',
-    confidence: state.memory === false && !vfio ? 'likely' : 'possible',
+    confidence: state.memory === false && state.driver === undefined ? 'likely' : 'possible',
     fault: true,
-    weight: vfio ? 48 : 70,
+    weight: 70,
     summary: `${at} has its BARs, but ${state.memory === false ? 'does not decode memory' : 'its registers do not hold what the kernel gave them'}${state.driver === undefined ? ', and no driver is bound' : ''}: accesses read all-ones.`,
     evidence: cite(
       state.control,
@@ -253,5 +253,30 @@ function decodeOff(listing: Listing): Candidate | undefined {
       },
     ],
     ...(state.driver === undefined && state.detailed ? {} : { missing: [ask.device(at)] }),
+  };
+}
+
+interface Suspect {
+  readonly fn: SeenFunction;
+  readonly state: LspciFunction;
+  readonly bars: readonly SeenResource[];
+}
+
+/** vfio-pci turns decoding off until somebody opens the device. */
+function idleUnderVfio(listing: Listing, { fn, state, bars }: Suspect): Candidate {
+  return {
+    cause: 'benign-noise',
+    confidence: 'likely',
+    fault: false,
+    weight: 41,
+    summary: `${formatBdf(fn.address)} is bound to vfio-pci and not in use: “[disabled]” is how such a device looks.`,
+    evidence: cite(
+      state.driverLine,
+      state.control,
+      bars.map((seen) => lineOf(listing, seen)),
+    ),
+    proof:
+      'vfio-pci leaves memory decoding off until a guest or program opens the device; its BARs have addresses, so placement on this machine is right.',
+    remedies: [],
   };
 }

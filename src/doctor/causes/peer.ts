@@ -7,7 +7,7 @@ import type { Candidate, Remedy } from '../finding.js';
 import { ask } from '../missing.js';
 import { cite } from '../placement/cite.js';
 import type { Scene } from '../scene/scene.js';
-import { peerMappings } from './dma.js';
+import { fatalPeerMappings, peerMappings } from './dma.js';
 
 /** Words of people and programs that want devices to reach each other. */
 const wanted =
@@ -34,7 +34,36 @@ const remedies: readonly Remedy[] = [
 
 /** Peers that do not reach each other, and trees that lack what software needs to see. */
 export function peers(scene: Scene): Candidate[] {
-  return [blocked(scene), topology(scene)].filter((one) => one !== undefined);
+  return [barsUnmappable(scene) ?? blocked(scene), topology(scene)].filter((one) => one !== undefined);
+}
+
+/** cloud-hypervisor maps BARs for peers like RAM, and starts no guest where the host cannot (QEMU goes on). */
+function barsUnmappable(scene: Scene): Candidate | undefined {
+  const lines = fatalPeerMappings(scene.evidence.dma).map(({ line }) => line);
+  if (lines.length === 0) return undefined;
+  return {
+    cause: 'p2p-blocked',
+    confidence: 'likely',
+    fault: true,
+    weight: 82,
+    summary: 'The VMM maps BARs of devices for their peers, the host cannot, and the VMM takes that for an error.',
+    evidence: cite(lines),
+    proof:
+      'EFAULT for an MMIO region: the host’s iommufd pins pages, and a BAR has none. RAM is mapped in another way, and is not what fails; a guest without peer-to-peer traffic does not need the mapping.',
+    remedies: [
+      {
+        change: '--platform vfio_p2p_dma=off',
+        where: 'cloud-hypervisor',
+        why: 'BARs are then not mapped for peers, and the guest starts',
+      },
+      {
+        change: 'the legacy VFIO container in the place of iommufd (no iommufd=on)',
+        where: 'cloud-hypervisor',
+        why: 'it maps BARs for peers',
+      },
+    ],
+    missing: [ask.vmmLog],
+  };
 }
 
 function blocked(scene: Scene): Candidate | undefined {

@@ -58,6 +58,8 @@ function notCovering(scene: Scene): Candidate[] {
   );
   const what = story ? nameOfStory(story) : formatBdf(first.address);
   const moved = story?.outcome === 'placed' ? story.placed : undefined;
+  if (chosen.every(({ name }) => name === 'rom')) return [unplacedRoms(scene, chosen)];
+  if (chosen.every(isSizingLeftover)) return [neverAssigned(scene, chosen)];
   if (fixed) return [chipsetRange(scene, chosen)];
   return [
     {
@@ -102,6 +104,61 @@ function notCovering(scene: Scene): Candidate[] {
       ...(ranges.length === 0 ? { missing: [ask.windows, ask.bridges] } : {}),
     },
   ];
+}
+
+/**
+ * What a 32-bit BAR holds that nobody gave an address: after all-ones were written to size it, its size mask (PCI Local Bus
+ * 3.0 §6.2.5.1), a range that ends at the last byte below 4 GiB.
+ */
+const isSizingLeftover = ({ range, space }: ResourceEvent) =>
+  space === 'memory' && range !== undefined && range.limit === FOUR_GIB - 1n && range.size < FOUR_GIB;
+
+function unplacedRoms(scene: Scene, events: readonly ResourceEvent[]): Candidate {
+  const moved = events.flatMap((event) => storyOf(scene, event) ?? []).filter(({ outcome }) => outcome === 'placed');
+  return {
+    cause: 'benign-noise',
+    confidence: moved.length > 0 || events.every(isSizingLeftover) ? 'certain' : 'likely',
+    fault: false,
+    weight: 60,
+    summary: 'Firmware left expansion ROMs without a place: nothing depends on it.',
+    evidence: cite(
+      events.slice(0, 6).map(({ line }) => line),
+      moved.map(placedLine),
+    ),
+    proof: `${events.some(isSizingLeftover) ? `${events.find(isSizingLeftover)?.range?.toString() ?? ''} ends at 0xffffffff: that is the size mask which the register still holds, no address. ` : ''}Expansion ROMs are read by firmware at boot; drivers do without, or read a copy.${moved.length > 0 ? ` The kernel gave ${moved.length === 1 ? 'one of them' : `${moved.length} of them`} a place afterwards.` : ''}`,
+    remedies: [],
+  };
+}
+
+function neverAssigned(scene: Scene, events: readonly ResourceEvent[]): Candidate {
+  const [first] = events;
+  const stories = events.flatMap((event) => storyOf(scene, event) ?? []);
+  const moved = stories.filter(({ outcome }) => outcome === 'placed');
+  return {
+    cause: 'firmware-did-not-assign',
+    confidence: 'likely',
+    fault: moved.length < stories.length,
+    weight: whileResizing(scene) ? 30 : 86,
+    summary: `Nobody gave ${stories[0] ? nameOfStory(stories[0]) : 'the BAR'} an address: its register holds the size mask.`,
+    evidence: cite(
+      events.slice(0, 6).map(({ line }) => line),
+      moved.map(placedLine),
+    ),
+    proof: `${first?.range?.toString() ?? ''} ends at 0xffffffff. A register reads like that after all-ones were written to size it and no address followed, or in a device model that does not keep what is written.${moved.length > 0 ? ` The kernel placed ${moved.length} of them itself.` : ''}`,
+    remedies: [
+      {
+        change: 'firmware or a VMM that writes an address after sizing, and a device model that keeps it',
+        where: 'firmware',
+        why: 'the kernel takes what it reads for the firmware’s choice',
+      },
+      {
+        change: 'pci=realloc (on the kernel command line)',
+        where: 'kernel',
+        why: 'lets the kernel place BARs anew, where the host bridge has a window that fits',
+      },
+    ],
+    missing: [ask.windows],
+  };
 }
 
 /** Where PC chipsets decode their own registers, below 4 GiB and outside every window: flash, SPI, HPET, interrupt controllers. */

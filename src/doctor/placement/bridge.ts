@@ -81,7 +81,7 @@ function judgeOne(scene: Scene, { top, leaf, above }: Bottleneck, all: readonly 
       ...base,
       confidence: 'certain',
       weight: 88,
-      summary: `Bridge ${at} has a ${kinds[0] === 'memory' ? 'memory' : 'prefetchable'} window of ${formatSize(window.placed.size)}, and ${nameOfStory(top)} behind it needs ${formatSize(size)}.`,
+      summary: `Bridge ${at} has a ${window.name === 'memory' ? 'memory' : 'prefetchable'} window of ${formatSize(window.placed.size)}, and ${nameOfStory(top)} behind it needs ${formatSize(size)}.`,
       proof: `${bridgeText(above)}: window ${rangeText(window.placed)}; asked for are ${bytes(size)}${size > window.placed.size ? `, ${hex(size - window.placed.size)} more than it has` : full ? `, and ${inside.map(nameOfStory).slice(0, 3).join(', ')} take the rest` : ', and no aligned place of that size lies in it'}. The bridge's own window did not fail, so the host bridge is not what is short.`,
     };
   }

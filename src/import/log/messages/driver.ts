@@ -3,10 +3,16 @@ import { rule } from './rule.js';
 /** Device drivers on BARs that they cannot use, on resizing, and on faults that are none of placement. */
 export const driverRules = [
   rule('driver-bar-zero', /BAR ?(?<bar>\d) is 0M @ 0x0/, 'is 0M @ 0x0'),
+  // Xilinx/dma_ip_drivers, XDMA/linux-kernel/xdma/libxdma.c
+  rule(
+    'reads-all-ones',
+    /BAR ?(?<bar>\d) is NOT the XDMA config BAR: 0xf{8}|(?:regist\w*|BAR ?\d?|MMIO|mmio|config)[^\n]{0,40}(?:reads?|returned|returns|value|=)[^\n]{0,16}\b0xf{8}\b/,
+    '0xffffffff',
+  ),
   rule('driver-region-invalid', /PCI I\/O region assigned to your NVIDIA device is invalid/, 'is invalid'),
   rule(
     'driver-no-bar',
-    /pci resource is not valid|can't ioremap BAR|(?:[Ff]ail(?:ed|ure)?|[Cc]annot|[Uu]nable|[Cc]ould not|can't)[^\n]{0,24}\b(?:io)?(?:re)?map\b[^\n]{0,40}(?:\bBARs?\b|\bBAR\d|\bpci (?:device|region|mem|resource|bar)|registers?|mmio|MMIO|control)|pcim?_iomap\w* (?:request_all )?failed|pcim?_iomap_regions\w* failed|Missing (?:DCS|registers)|[Ii]nvalid (?:PCI )?BAR\b(?! \()|\bBAR ?\d?\b[^\n]{0,20}(?:is (?:not (?:valid|set|assigned|mapped|configured)|missing|zero|invalid)|not (?:found|assigned|available|configured))|no (?:memory|mmio|MMIO|register) (?:BAR|resources?)\b/,
+    /^(?![^\n]*(?:VFIO|vfio|DMA))[^\n]*?(?:pci resource is not valid|can't ioremap BAR|(?:[Ff]ail(?:ed|ure)?|[Cc]annot|[Uu]nable|[Cc]ould not|can't)[^\n]{0,24}\b(?:io)?(?:re)?map\b[^\n]{0,40}(?:\bBARs?\b|\bBAR\d|\bpci (?:device|region|mem|resource|bar)|registers?|mmio|MMIO|control)|pcim?_iomap\w* (?:request_all )?failed|pcim?_iomap_regions\w* failed|Missing (?:DCS|registers)|[Ii]nvalid (?:PCI )?BAR\b(?! \()|\bBAR ?\d?\b[^\n]{0,20}(?:is (?:not (?:valid|set|assigned|mapped|configured)|missing|zero|invalid)|not (?:found|assigned|available|configured))|no (?:memory|mmio|MMIO|register) (?:BAR|resources?)\b)/,
     'BAR',
     'map',
     'esource',

@@ -77,6 +77,11 @@ export const kernelRules = [
     'MCFG',
   ),
   rule('ecam-unused', /[Nn]ot using (?:MMCONFIG|ECAM|mmconfig)/, 'sing MMCONFIG', 'sing ECAM', 'sing mmconfig'),
+  rule(
+    'ecam-partial',
+    /(?:MMCONFIG|ECAM)[^\n]*\[bus (?<first>[0-9a-f]{2})-(?<last>[0-9a-f]{2})\][^\n]*only partially covers this bridge/,
+    'partially covers',
+  ),
   rule('ecam-lost', /fail(?:ed)? to add (?:MMCONFIG|ECAM) information/, 'to add MMCONFIG', 'to add ECAM'),
   rule(
     'ecam-kept',

@@ -97,7 +97,7 @@ export const vmmRules = [
   rule('uboot-no-bar', /PCI: Failed autoconfig bar (?<register>[0-9a-f]+)/, 'Failed autoconfig bar'),
   rule(
     'uboot-no-room',
-    /No room in resource, avail start=(?:0x)?(?<start>[0-9a-f]+) ?\/ ?size=(?:0x)?(?<size>[0-9a-f]+), ?need=(?:0x)?(?<need>[0-9a-f]+)/,
+    /No room in resource(?:, avail start=(?:0x)?(?<start>[0-9a-f]+) ?\/ ?size=(?:0x)?(?<size>[0-9a-f]+), ?need=(?:0x)?(?<need>[0-9a-f]+))?/,
     'No room in resource',
   ),
   // EDK2 MdeModulePkg/Bus/Pci/PciBusDxe, OvmfPkg/Library/PciHostBridgeUtilityLib
@@ -147,5 +147,12 @@ export const vmmRules = [
     'vmware-pages',
     /PCIPassthru[^\n]*(?:exceeds limit|cannot|failed|no space|unable)|pciPassthru[^\n]*(?:fail|exceed)/i,
     'assthru',
+  ),
+  // hw/vfio: errors that name the device
+  rule(
+    'vfio-error',
+    /(?:-device vfio-pci\S*: |\bvfio [0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]: )(?!warning)[^\n]*\b(?:fail|error|cannot|could not|unable|not )/i,
+    'vfio-pci',
+    'vfio 0',
   ),
 ] as const;
