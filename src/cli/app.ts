@@ -7,6 +7,7 @@ import { planCommand } from './commands/plan.js';
 import { predictCommand } from './commands/predict.js';
 import { runCommand } from './commands/run.js';
 import { scanCommand } from './commands/scan.js';
+import { twinCommand } from './commands/twin.js';
 import { verifyCommand } from './commands/verify.js';
 import type { Context } from './context.js';
 import type { Io } from './io.js';
@@ -21,6 +22,7 @@ const commands = {
   boards: boardsCommand,
   import: importCommand,
   doctor: doctorCommand,
+  twin: twinCommand,
 };
 
 export const commandNames: readonly string[] = Object.keys(commands);

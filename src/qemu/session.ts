@@ -23,7 +23,7 @@ const transportArguments: Readonly<Record<TransportName, readonly string[]>> = {
  * that waits before its first instruction, and resets that stop it.
  */
 export const sessionArguments = (transport: TransportName): readonly string[] => [
-  ...['-chardev', `socket,id=pinbar-qmp,fd=${QMP_FD}`, '-mon', 'chardev=pinbar-qmp,mode=control'],
+  ...['-chardev', `socket,id=pinbar-qmp,fd=${QMP_FD}`, '-qmp', 'chardev:pinbar-qmp'],
   ...['-chardev', `socket,id=pinbar-transport,fd=${TRANSPORT_FD}`, ...transportArguments[transport]],
   ...['-S', '-action', SUPERVISED],
 ];

@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 export type QemuVersion = '7.2' | '10.0';
+/** A QEMU with vfio-user; for aarch64 only. */
+export type NewQemuVersion = '11.1';
 export type KernelVersion = '6.12' | '6.1';
 export type FirmwareVersion = '2022.11' | '2025.02';
 export type GuestArch = 'aarch64' | 'riscv64' | 'x86_64';
@@ -9,6 +11,7 @@ type OfArch<Name extends string> = Name | `${Name}-${Exclude<GuestArch, 'aarch64
 /** What `scripts/lab/setup` can put into the lab. */
 export type Part =
   | OfArch<`qemu-${QemuVersion}` | 'linux-6.12' | 'guest' | 'edk2-2025.02' | 'boot-loader'>
+  | `qemu-${NewQemuVersion}`
   | 'linux-6.1'
   | 'edk2-2022.11'
   | 'edk2-2022.11-x86_64';
@@ -20,7 +23,7 @@ const partOf = (name: string, arch: GuestArch): string => (arch === 'aarch64' ? 
 export const labFolder = resolve(process.env['PINBAR_LAB'] ?? join(import.meta.dirname, '../../.cache/lab'));
 
 /** Debian's own QEMU, whatever the host has. Nothing but `exec` stands before the real program. */
-export const qemuBinary = (version: QemuVersion, arch: GuestArch = 'aarch64'): string =>
+export const qemuBinary = (version: QemuVersion | NewQemuVersion, arch: GuestArch = 'aarch64'): string =>
   join(labFolder, partOf(`qemu-${version}`, arch), `bin/qemu-system-${arch}`);
 
 const kernelFolder = (version: KernelVersion, arch: GuestArch) => join(labFolder, partOf(`linux-${version}`, arch));

@@ -61,3 +61,10 @@ export interface BoardsFlags {
   readonly addressBits?: string;
   readonly json: boolean;
 }
+
+export interface TwinFlags {
+  readonly devices?: string;
+  readonly region?: readonly string[];
+  readonly memory: string;
+  readonly json: boolean;
+}

@@ -1,0 +1,87 @@
+import { join } from 'node:path';
+import type { CapturedFunction } from '../import/capture/model.js';
+import { formatBdf } from '../pci/bdf.js';
+import { Exit, Problem } from '../problem/problem.js';
+import { TwinDevice } from './device.js';
+import { PrivateFolder } from './folder.js';
+import { twinFunction, type TwinFunction } from './function.js';
+import { PageBudget } from './region.js';
+import { rulesFor, type RegionRule } from './rules.js';
+import { TwinServer } from './server.js';
+
+export interface ServeOptions {
+  readonly rules: readonly RegionRule[];
+  /** Bytes that all of them together keep of what is written. */
+  readonly memory: number;
+  readonly notice: (text: string) => void;
+}
+
+/** A function that is served. */
+export interface Twin {
+  readonly fn: TwinFunction;
+  readonly device: TwinDevice;
+  /** The path of its socket. */
+  readonly socket: string;
+}
+
+export interface Twins {
+  readonly list: readonly Twin[];
+  /** Ends every connection and removes the sockets. */
+  readonly close: () => Promise<void>;
+}
+
+/** Bytes of a socket's path, less the NUL. unix(7). */
+const MAX_PATH = 107;
+
+/**
+ * Serves each function on a socket of its own, in a folder that nobody else may enter.
+ * @throws Problem `twin-bridge`, `twin-incomplete`, `twin-rule`, `twin-folder`, `twin-socket`; nothing is left then
+ */
+export async function serveTwins(functions: readonly CapturedFunction[], options: ServeOptions): Promise<Twins> {
+  const { rules, memory, notice } = options;
+  const budget = new PageBudget(memory, () =>
+    notice(`guests have written ${memory} bytes to the twins: what they write to other pages is lost (--memory)`),
+  );
+  const made = functions.map((fn) => twinFunction(fn, notice));
+  for (const rule of rules) requireRegion(made, rule);
+  const folder = await PrivateFolder.make();
+  const servers: TwinServer[] = [];
+  const close = async () => {
+    await Promise.all(servers.map((server) => server.close()));
+    await folder.remove();
+  };
+  try {
+    const list: Twin[] = [];
+    for (const fn of made) {
+      const device = new TwinDevice(fn, rulesFor(rules, fn.address), budget);
+      const socket = join(folder.path, formatBdf(fn.address).replaceAll(':', '-'));
+      if (Buffer.byteLength(socket) > MAX_PATH) {
+        throw new Problem('twin-socket', `${socket} is too long for a socket’s path`, {
+          exit: Exit.outside,
+          hint: 'set TMPDIR to a shorter path',
+        });
+      }
+      servers.push(await TwinServer.listen(device, socket, notice));
+      list.push({ fn, device, socket });
+    }
+    return { list, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function requireRegion(functions: readonly TwinFunction[], { at, region }: RegionRule): void {
+  const name = formatBdf(at);
+  const fn = functions.find(({ address }) => formatBdf(address) === name);
+  if (!fn) {
+    throw new Problem('twin-rule', `${name} is not served`, {
+      hint: `served are ${functions.map(({ address }) => formatBdf(address)).join(', ')}`,
+    });
+  }
+  if (region === 'rom' ? fn.rom !== undefined : fn.bars.some(({ index }) => index === region)) return;
+  const has = [...fn.bars.map(({ index }) => `bar${index}`), ...(fn.rom === undefined ? [] : ['rom'])];
+  throw new Problem('twin-rule', `${name} has no ${region === 'rom' ? 'ROM' : `BAR ${region}`}`, {
+    hint: has.length > 0 ? `it has ${has.join(', ')}` : 'it has none at all',
+  });
+}
