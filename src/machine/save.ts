@@ -30,6 +30,12 @@ export function machineFileText(file: MachineFileInput, { header = [], comments 
     Seq: (_, seq) => {
       if (seq.items.every((item) => isScalar(item))) seq.flow = true;
     },
+    Pair: (_, { key, value }) => {
+      // A few ports or bytes need no unit, and no quotes.
+      const plain =
+        isScalar(key) && key.value === 'size' && isScalar(value) && /^[0-9]{1,9}$/.test(String(value.value));
+      if (plain) value.value = Number(value.value);
+    },
     Scalar: (_, scalar) => {
       // A plain number in hexadecimal reads better than one in quotes.
       if (typeof scalar.value !== 'string' || !/^0x[0-9a-f]+$/.test(scalar.value)) return;

@@ -5,16 +5,12 @@ import { boards } from '../../machine/boards/boards.js';
 import type { Board } from '../../machine/boards/board.js';
 import { machineFileText } from '../../machine/save.js';
 import { formatBdf } from '../../pci/bdf.js';
-import { place } from '../../place/place.js';
 import { nearest } from '../../problem/nearest.js';
-import { Exit, Problem } from '../../problem/problem.js';
-import { writeOutput } from '../files.js';
-import { styleFor, type Io } from '../io.js';
+import { Problem } from '../../problem/problem.js';
+import type { Io } from '../io.js';
 import { readCapture } from '../read-capture.js';
-import { printable } from '../render/printable.js';
-import { renderResult } from '../render/result.js';
-import { wrap } from '../render/wrap.js';
 import type { ImportFlags } from './flags.js';
+import { writeMachine } from './write-machine.js';
 
 /** `pinbar import --devices`: the machine file of a guest with devices of the host. */
 export async function importDevices(
@@ -42,22 +38,7 @@ export async function importDevices(
     header: [`A guest with ${chosen.map(formatBdf).join(', ')} of the host, ${how}.`],
     comments: commentsOf(guest),
   });
-  const result = place(guest.machine);
-  if (flags.out === undefined) io.stdout.write(text);
-  else {
-    await writeOutput(flags.out, text);
-    io.stdout.write(renderResult(result, io.stdout, io.env, guest.machine.reserved));
-  }
-  const style = styleFor(io.stderr, io.env);
-  const notes = [...guest.notes];
-  if (result.status !== 'placed')
-    notes.push('there is no plan for this machine as it stands: pinbar plan says why, and what would help');
-  for (const note of notes) {
-    io.stderr.write(
-      `${style.yellow('note:')} ${wrap(printable(note), Math.min(io.stderr.columns, 110) - 6, '      ')}\n`,
-    );
-  }
-  return Exit.done;
+  return writeMachine(flags.out, { text, machine: guest.machine, notes: guest.notes }, io);
 }
 
 /** Beside each function of the guest, the host's. */

@@ -4,7 +4,7 @@ import { Exit, Problem } from '../../problem/problem.js';
 import { work, type Context } from '../context.js';
 import { writeOutput } from '../files.js';
 import { styleFor } from '../io.js';
-import { readCapture } from '../read-capture.js';
+import { readSources, required } from '../read-capture.js';
 import { renderCapture, renderDoubts } from '../render/capture.js';
 import type { ImportFlags } from './flags.js';
 
@@ -13,7 +13,9 @@ export async function importFiles(this: Context, flags: ImportFlags, ...files: s
     if (flags.devices !== undefined)
       return (await import('./import-devices.js')).importDevices(flags, flags.devices, files, io);
     refuseMachineFlags(flags);
-    const read = await readCapture(files, io);
+    const { capture: seen, told } = await readSources(files, io);
+    if (told) return (await import('./import-told.js')).importTold(flags, told, seen, io);
+    const read = required(seen, files);
     const capture = flags.anonymous ? withoutIdentity(read) : read;
     const text = captureText(capture);
     if (flags.out === undefined) {
