@@ -36,9 +36,16 @@ export function removeProperty(tree: DeviceTree, path: string, name: string): De
   }));
 }
 
-/** The tree with `node` as the last child of the node at `parent`. Throws Problem `devicetree-no-node`. */
-export function addNode(tree: DeviceTree, parent: string, node: DeviceTreeNode): DeviceTree {
-  return changeNode(tree, parent, (above) => ({ ...above, children: [...above.children, node] }));
+/**
+ * The tree with `node` as a child of the node at `parent`: the last, or the one behind the child called `behind`.
+ * Throws Problem `devicetree-no-node`.
+ */
+export function addNode(tree: DeviceTree, parent: string, node: DeviceTreeNode, behind?: string): DeviceTree {
+  return changeNode(tree, parent, (above) => {
+    const index = behind === undefined ? -1 : childIndex(above, behind);
+    const at = index < 0 ? above.children.length : index + 1;
+    return { ...above, children: above.children.toSpliced(at, 0, node) };
+  });
 }
 
 /** The tree without the node at `path` and all below it. Throws Problem `devicetree-no-node`. */

@@ -1,7 +1,19 @@
 import { AddressRange } from '../address/range.js';
 import { RangeSet } from '../address/range-set.js';
-import { regOf } from './addresses.js';
-import { eachNode, findNode, isEnabled, propertyOf, stringOf, type DeviceTree } from './tree.js';
+import { Problem } from '../problem/problem.js';
+import { childCells, regOf } from './addresses.js';
+import { addNode } from './edit.js';
+import {
+  eachNode,
+  encodeCells,
+  encodeStrings,
+  findNode,
+  isEnabled,
+  propertyOf,
+  splitCells,
+  stringOf,
+  type DeviceTree,
+} from './tree.js';
 
 export interface ReservedMemory {
   readonly range: AddressRange;
@@ -43,4 +55,38 @@ export function memoryRanges(tree: DeviceTree): MemoryRanges {
     }
   }
   return { ram: RangeSet.of(ram), reserved };
+}
+
+/**
+ * The tree with more RAM: a node for each range, behind the last memory node that is there, so that a boot loader which takes
+ * the first for all that there is (U-Boot's /memory, EDK2's initial memory) still gets the board's own. What a NUMA machine
+ * says of its first memory node holds for them as well.
+ * @throws Problem `devicetree-no-memory` where there is no memory node below the root
+ */
+export function addMemory(tree: DeviceTree, ranges: readonly AddressRange[]): DeviceTree {
+  const [first, ...others] = tree.root.children.filter(
+    (node) => stringOf(node, 'device_type') === 'memory' && isEnabled(node),
+  );
+  if (!first) throw new Problem('devicetree-no-memory', 'the device tree has no memory node');
+  const cells = childCells(tree.root);
+  const numaNode = propertyOf(first, 'numa-node-id');
+  const last = others.at(-1) ?? first;
+  return ranges.toReversed().reduce(
+    (edited, { base, size }) =>
+      addNode(
+        edited,
+        '/',
+        {
+          name: `memory@${base.toString(16)}`,
+          properties: [
+            { name: 'device_type', value: encodeStrings('memory') },
+            { name: 'reg', value: encodeCells([...splitCells(base, cells.address), ...splitCells(size, cells.size)]) },
+            ...(numaNode ? [{ name: 'numa-node-id', value: numaNode }] : []),
+          ],
+          children: [],
+        },
+        last.name,
+      ),
+    tree,
+  );
 }

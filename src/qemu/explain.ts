@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { hex } from '../address/format.js';
+import { hex, roughSize } from '../address/format.js';
 import { GiB } from '../address/kinds.js';
 import { DEFAULT_HIGH_MMIO_SIZE, highMmioWindow } from '../machine/boards/virt-aarch64.js';
 import { AddressRange } from '../address/range.js';
 import { Exit, Problem } from '../problem/problem.js';
+import { hostMemory } from './ram/host.js';
 
 /** What explains QEMU's refusal to start, by its own words on standard error. */
 export async function explainDeath(
@@ -23,6 +24,29 @@ export async function explainDeath(
       'window-needs-newer-qemu',
       `pcie-mmio-window=${hex(mmioWindow.base)}:${hex(mmioWindow.size)} needs highmem-mmio-size, which came with QEMU 10.0; this is ${version}, whose 64-bit window is fixed at ${AddressRange.sized(fixed.base, fixed.size).toString()}`,
       { exit: Exit.outside, hint: 'use QEMU 10.0 or later, or pin within that window', facts: problem.facts },
+    );
+  }
+  const refused = /cannot set up guest memory '([^']*)': Cannot allocate memory/.exec(stderr)?.[1];
+  if (refused !== undefined) {
+    const host = hostMemory();
+    const has = host
+      ? `: the host has ${roughSize(host.all)}, swap included, and ${roughSize(host.available)} of it to give`
+      : '';
+    return new Problem('host-memory', `QEMU could not get the memory for the guest's RAM (${refused})${has}`, {
+      exit: Exit.outside,
+      hint: 'give the guest less RAM, or the host more swap',
+      facts: problem.facts,
+    });
+  }
+  if (stderr.includes("'ivshmem-plain' is not a valid device model name")) {
+    return new Problem(
+      'split-ram-device',
+      'this QEMU was built without ivshmem, whose memory --split-ram makes RAM of',
+      {
+        exit: Exit.outside,
+        hint: 'use a QEMU that lists ivshmem-plain with -device help, such as those of Debian',
+        facts: problem.facts,
+      },
     );
   }
   const missing =

@@ -13,15 +13,20 @@ import {
   hasOption,
   parseQemuArgs,
   showArgument,
+  valuesOf,
   type QemuCommandLine,
 } from './args/command-line.js';
 import { controlOf, type QemuControl } from './args/control.js';
 import { requireDeviceIds } from './args/known-ids.js';
 import { machineOf, memoryOf } from './args/machine.js';
 import { mergePins, toPin, type PinRequest } from './args/pins.js';
+import type { SplitRam } from './args/split-ram.js';
 import { takeRfc, type MmioWindow } from './args/take-rfc.js';
 import { bootWith } from './machines/boot.js';
 import { machineTypeOf, type MachineType } from './machines/machine-type.js';
+import { shortage } from './ram/host.js';
+import type { HiddenRam } from './ram/pieces.js';
+import { splitRam, totalOf } from './ram/split.js';
 import type { TransportName } from './session.js';
 import { defaultActions, type Actions } from './supervise.js';
 
@@ -36,6 +41,8 @@ export interface Wanted {
   /** For the first search, in milliseconds. */
   readonly timeLimit?: number;
   readonly mmioWindow?: { readonly base: bigint; readonly size: bigint };
+  /** RAM that is the memory of PCI functions. */
+  readonly splitRam?: HiddenRam;
 }
 
 /** What to run, as the command line was understood. */
@@ -57,6 +64,8 @@ export interface RequestOptions {
   readonly reserves?: readonly ReserveRequest[];
   readonly machineFile?: { readonly machine: Machine; readonly name: string };
   readonly timeLimit?: number;
+  /** `--split-ram`, parsed. */
+  readonly splitRam?: SplitRam;
   readonly transport: TransportName;
   readonly verify: boolean;
   readonly notice: (text: string) => void;
@@ -83,19 +92,25 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
   }
   const boot = bootWith(rfc.command, machine, control);
   for (const notice of boot.notices) options.notice(notice);
+  const { command, hidden } = options.splitRam
+    ? splitRam(rfc.command, machine, options.splitRam, options.notice)
+    : { command: rfc.command };
+  const short = hasOwnMemory(rfc.command) ? undefined : shortage(ramOf(rfc.command, options.splitRam));
+  if (short !== undefined) options.notice(short);
   const extra = [
-    ...defaultMonitor(rfc.command, control),
-    ...(machine.board === 'virt' && machine.arch === 'aarch64' ? highMmio(rfc.command, rfc.mmioWindow) : []),
+    ...defaultMonitor(command, control),
+    ...(machine.board === 'virt' && machine.arch === 'aarch64' ? highMmio(command, rfc.mmioWindow) : []),
     ...boot.extra,
   ];
   return {
-    argv: formatQemuArgs(appendArgs(rfc.command, extra)),
+    argv: formatQemuArgs(appendArgs(command, extra)),
     transport: options.transport,
     machine,
-    properties: boardProperties(rfc.command, machine),
+    properties: boardProperties(command, machine),
     pins: requests.map(toPin),
     reserves: options.reserves ?? [],
     ...(options.machineFile ? { machineFile: options.machineFile } : {}),
+    ...(hidden ? { splitRam: hidden } : {}),
     ...(rfc.mmioWindow ? { mmioWindow: { base: rfc.mmioWindow.base, size: rfc.mmioWindow.size } } : {}),
     ...(options.timeLimit === undefined ? {} : { timeLimit: options.timeLimit }),
     paused: control.paused,
@@ -109,6 +124,13 @@ function boardProperties(command: QemuCommandLine, { board, arch }: MachineType)
   const known = new Set(findBoard(board, arch)?.properties.map(({ name }) => name));
   return Object.fromEntries([...machineOf(command).properties].filter(([name]) => known.has(name)));
 }
+
+const ramOf = (command: QemuCommandLine, split: SplitRam | undefined): bigint =>
+  (split ? totalOf(split) : memoryOf(command).size) ?? 0n;
+
+/** RAM out of files or memory backends: huge pages, for instance, are not what the host calls available. */
+const hasOwnMemory = (command: QemuCommandLine): boolean =>
+  hasOption(command, 'mem-path') || valuesOf(command, 'object').some(({ value }) => value.includes('memory-backend'));
 
 interface Refusal {
   readonly option: string;

@@ -12,6 +12,7 @@ export interface RunFlags {
   readonly pin?: readonly string[];
   readonly reserve?: readonly string[];
   readonly machine?: string;
+  readonly splitRam?: string;
   readonly planOut?: string;
   readonly timeLimit?: string;
   readonly transport: TransportName;

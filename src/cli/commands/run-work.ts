@@ -11,10 +11,11 @@ import type { RunFlags } from './flags.js';
 export async function run(this: Context, flags: RunFlags, ...argv: string[]): Promise<void> {
   await work(this, async (io) => {
     if (flags.sim !== undefined) {
-      if (argv.length > 0 || flags.machine !== undefined || flags.verify || flags.transport !== 'qtest') {
+      const { machine, splitRam, verify, transport } = flags;
+      if (argv.length > 0 || (machine ?? splitRam) !== undefined || verify || transport !== 'qtest') {
         throw new Problem(
           'usage',
-          '--sim runs on the simulated machine: it takes no QEMU command line, --machine, --transport or --verify',
+          '--sim runs on the simulated machine: it takes no QEMU command line, --machine, --split-ram, --transport or --verify',
         );
       }
       const { runSimulated } = await import('./run-sim.js');
@@ -35,18 +36,21 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
       hint: 'write it after --, as it is: pinbar run -- qemu-system-aarch64 -machine virt …',
     });
   }
-  const [{ parsePinOption }, { parseReserveOption }, { runRequest }, { runQemu }] = await Promise.all([
-    import('../../qemu/args/pins.js'),
-    import('../../qemu/args/reserves.js'),
-    import('../../qemu/request.js'),
-    import('../../qemu/run.js'),
-  ]);
+  const [{ parsePinOption }, { parseReserveOption }, { parseSplitRam }, { runRequest }, { runQemu }] =
+    await Promise.all([
+      import('../../qemu/args/pins.js'),
+      import('../../qemu/args/reserves.js'),
+      import('../../qemu/args/split-ram.js'),
+      import('../../qemu/request.js'),
+      import('../../qemu/run.js'),
+    ]);
   const progress = new Progress(io.stderr, flags.verbose);
   const machineFile = flags.machine === undefined ? undefined : await readMachine(flags.machine, io);
   const request = runRequest(argv, {
     pins: (flags.pin ?? []).flatMap(parsePinOption),
     reserves: (flags.reserve ?? []).map(parseReserveOption),
     ...(machineFile ? { machineFile } : {}),
+    ...(flags.splitRam === undefined ? {} : { splitRam: parseSplitRam(flags.splitRam) }),
     transport: flags.transport,
     verify: flags.verify,
     ...(flags.timeLimit === undefined ? {} : { timeLimit: parseTimeLimit(flags.timeLimit) }),

@@ -29,6 +29,13 @@ export const runCommand = buildCommand<RunFlags, string[], Context>({
         brief: 'Take pins and reserved ranges from this machine file',
         placeholder: 'FILE',
       },
+      splitRam: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        brief: 'Give the guest its RAM in parts, in the place of -m: the first at the board’s base, the others above',
+        placeholder: 'LOW+HIGH[@ADDR]',
+      },
       planOut: {
         kind: 'parsed',
         parse: String,

@@ -1,3 +1,4 @@
+import { roughSize } from '../../address/format.js';
 import type { Reserved } from '../../machine/model.js';
 import type { Infeasible, Plan, PlanResult } from '../../place/plan.js';
 import { styleFor, type Io, type Output, type Style } from '../io.js';
@@ -25,7 +26,13 @@ export function renderResult(
 }
 
 export const renderPlan = (plan: Plan, style: Style, reserved: readonly Reserved[] = []): string =>
-  `${renderFunctions(plan, style)}\n${renderMap(plan, style, reserved)}`;
+  `${renderFunctions(plan, style)}\n${ramInParts(plan, style)}${renderMap(plan, style, reserved)}`;
+
+/** RAM in one piece is what everyone expects. */
+const ramInParts = ({ ram }: Plan, style: Style): string =>
+  ram.length < 2
+    ? ''
+    : `${ram.map((range) => `${style.bold('RAM')}  ${range.toString()}  ${roughSize(range.size)}\n`).join('')}\n`;
 
 const ALL = 'These cannot hold together; without any one of them the rest has a plan';
 const SOME = 'These cannot hold together, and some of them may not be needed for that';

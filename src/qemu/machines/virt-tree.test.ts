@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { treeNode, virtHostBridge, virtTree } from '../../../test/support/virt-tree.js';
+import { AddressRange } from '../../address/range.js';
+import { memoryRanges } from '../../devicetree/memory.js';
 import { pciHostBridges } from '../../devicetree/pci.js';
+import { encodeCells, findNode } from '../../devicetree/tree.js';
 import { virtMachine, type VirtOptions } from './virt-tree.js';
 
 const qemu = { major: 7, minor: 2, micro: 22, text: '7.2.22' };
@@ -55,6 +58,50 @@ describe('a virt board by its device tree', () => {
     expect(windows?.[2]).toMatchObject({ type: 'mem64', ...mmioWindow, cpuBase: mmioWindow.base, prefetchable: true });
     // The guest still sees all ports: only pinbar leaves the lowest alone.
     expect(windows?.[0]).toMatchObject({ type: 'io', base: 0n, size: 0x1_0000n });
+  });
+
+  it('with more RAM the guest is told of all of it, behind the board’s own, and the windows are cut around it', () => {
+    const tree = virtTree(virtHostBridge);
+    const ram = [AddressRange.sized(0xc0_0000_0000n, 0x1_0000_0000n), AddressRange.sized(HIGH, 0x4000_0000n)];
+    const machine = virtMachine(tree, { ...options, moreRam: ram });
+    expect(machine.base.ram.map(String)).toEqual([
+      '0x40000000-0xbfffffff',
+      '0x8000000000-0x803fffffff',
+      '0xc000000000-0xc0ffffffff',
+    ]);
+    const high = [
+      { type: 'mem64', base: 0x80_4000_0000n, cpuBase: 0x80_4000_0000n, size: 0x3f_c000_0000n },
+      { type: 'mem64', base: 0xc1_0000_0000n, cpuBase: 0xc1_0000_0000n, size: 0x3f_0000_0000n },
+    ];
+    expect(machine.base.windows['pcie.0']?.slice(2)).toMatchObject(high);
+    const kept = machine.keep(tree);
+    expect(kept.root.children.map(({ name }) => name).slice(0, 3)).toEqual([
+      'memory@40000000',
+      'memory@c000000000',
+      'memory@8000000000',
+    ]);
+    expect(memoryRanges(kept).ram.ranges).toEqual(machine.base.ram);
+    expect(pciHostBridges(kept)[0]?.windows.slice(2)).toMatchObject(high);
+  });
+
+  it('of a NUMA machine: more RAM belongs to the first node, as whoever reads one node’s id reads all', () => {
+    const tree = virtTree(virtHostBridge);
+    const numa = {
+      ...tree,
+      root: {
+        ...tree.root,
+        children: tree.root.children.map((node, i) =>
+          i === 0
+            ? { ...node, properties: [...node.properties, { name: 'numa-node-id', value: encodeCells([3]) }] }
+            : node,
+        ),
+      },
+    };
+    const kept = virtMachine(numa, { ...options, moreRam: [AddressRange.sized(HIGH, 0x4000_0000n)] }).keep(numa);
+    expect(findNode(kept, '/memory@8000000000')?.node.properties.at(-1)).toEqual({
+      name: 'numa-node-id',
+      value: encodeCells([3]),
+    });
   });
 
   it.each([

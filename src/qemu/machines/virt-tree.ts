@@ -1,7 +1,8 @@
 import { AddressRange } from '../../address/range.js';
 import { hex } from '../../address/format.js';
 import { keepPciSetup } from '../../devicetree/keep.js';
-import { memoryRanges } from '../../devicetree/memory.js';
+import { RangeSet } from '../../address/range-set.js';
+import { addMemory, memoryRanges } from '../../devicetree/memory.js';
 import { pciHostBridges, type PciHostBridge, type PciWindow } from '../../devicetree/pci.js';
 import type { DeviceTree } from '../../devicetree/tree.js';
 import type { MachineBase } from '../../enumerate/to-machine.js';
@@ -25,6 +26,8 @@ export interface VirtOptions {
   readonly arch: MachineBase['arch'];
   /** Only this part of the 64-bit window may be used, and the guest is told of no more (`pcie-mmio-window`). */
   readonly mmioWindow?: { readonly base: bigint; readonly size: bigint } | undefined;
+  /** RAM beside the board's own, CPU addresses: the guest is told of it, and nothing is placed there. */
+  readonly moreRam?: readonly AddressRange[];
   /** Something is pinned to I/O ports below 0x1000, which are otherwise left alone. */
   readonly lowPorts: boolean;
   /** Root buses beside bus 0, as QEMU lists them: their numbers are not bus 0's to give. */
@@ -51,7 +54,8 @@ export function virtMachine(tree: DeviceTree, options: VirtOptions): VirtMachine
   }
   const ids = new Map(bridges.map((bridge, i) => [bridge, `pcie.${i}`]));
   const id = (bridge: PciHostBridge) => ids.get(bridge) ?? bridge.path;
-  const windows = new Map(bridges.map((bridge) => [bridge, windowsOf(bridge, options)]));
+  const { moreRam = [] } = options;
+  const windows = new Map(bridges.map((bridge) => [bridge, cutOut(windowsOf(bridge, options), moreRam)]));
   const lastBus = (bridge: PciHostBridge) =>
     Math.min(bridge.buses[1], ...options.otherRootBuses.filter((bus) => bus > bridge.buses[0]).map((bus) => bus - 1));
   return {
@@ -70,16 +74,18 @@ export function virtMachine(tree: DeviceTree, options: VirtOptions): VirtMachine
     base: {
       arch: options.arch,
       board: 'virt',
-      ram: memoryRanges(tree).ram.ranges,
+      ram: memoryRanges(tree).ram.union(moreRam).ranges,
       physicalAddressBits: undefined,
       properties: options.properties ?? {},
       qemu: [options.qemu.major, options.qemu.minor],
       windows: Object.fromEntries(bridges.map((bridge) => [id(bridge), usable(windows.get(bridge) ?? [], options)])),
     },
     keep: (current) =>
-      keepPciSetup(current, {
+      keepPciSetup(moreRam.length > 0 ? addMemory(current, moreRam) : current, {
         windows: new Map(
-          bridges.filter(() => options.mmioWindow).map((bridge) => [bridge.path, windows.get(bridge) ?? []]),
+          bridges
+            .filter(() => options.mmioWindow ?? moreRam.length > 0)
+            .map((bridge) => [bridge.path, windows.get(bridge) ?? []]),
         ),
       }),
   };
@@ -98,6 +104,22 @@ function usable(windows: readonly PciWindow[], { lowPorts }: VirtOptions): PciWi
     if (lowPorts || window.type !== 'io' || skip <= 0n || skip >= window.size) return window;
     return { ...window, base: window.base + skip, cpuBase: window.cpuBase + skip, size: window.size - skip };
   });
+}
+
+/** The windows without these CPU addresses: RAM there is no PCI memory for the guest, although it is for QEMU. */
+function cutOut(windows: readonly PciWindow[], ram: readonly AddressRange[]): PciWindow[] {
+  return windows.flatMap((window) =>
+    window.type === 'io'
+      ? [window]
+      : RangeSet.of([AddressRange.sized(window.cpuBase, window.size)])
+          .subtract(ram)
+          .ranges.map(({ base, size }) => ({
+            ...window,
+            base: base - window.cpuBase + window.base,
+            size,
+            cpuBase: base,
+          })),
+  );
 }
 
 /** The host bridge's windows, the 64-bit one cut down to what was asked for. */
