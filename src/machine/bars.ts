@@ -1,14 +1,16 @@
-import { isPowerOfTwo } from '../address/align.js';
-import { hex } from '../address/format.js';
-import type { BusAddress } from '../address/kinds.js';
+import { ascending, isPowerOfTwo } from '../address/align.js';
+import { formatSize, hex } from '../address/format.js';
+import { MiB, type BusAddress } from '../address/kinds.js';
 import { defined, type Complain, type Path } from './complain.js';
-import type { Bar } from './model.js';
+import type { Bar, Resizable } from './model.js';
 
 interface BarInput {
   readonly index: number;
   readonly type: Bar['type'];
   readonly prefetchable: boolean;
   readonly size: bigint;
+  readonly sizes?: readonly bigint[] | undefined;
+  readonly resize: 'keep' | 'largest' | bigint;
   readonly pin?: BusAddress | undefined;
 }
 
@@ -39,7 +41,10 @@ export function barsOf(
         complain([...here, 'index'], `${what(bar.index)} takes register ${register}, which is BAR ${other}'s already`);
       owner[register] = bar.index;
     }
-    barSize(what(bar.index), bar, here, complain);
+    barSize(what(bar.index), bar, bar.size, [...here, 'size'], complain);
+    checkSizes(what(bar.index), bar, here, complain);
+    if (bar.type === 'io' && bar.prefetchable)
+      complain([...here, 'prefetchable'], `${what(bar.index)} is io: only memory can be prefetchable`);
     if (vf && bar.type === 'io')
       complain([...here, 'type'], `${what(bar.index)} is io: VFs have no I/O space (PCI Express Base 6.0 §9.3.3.14)`);
   });
@@ -49,22 +54,48 @@ export function barsOf(
       type: bar.type,
       prefetchable: bar.prefetchable,
       size: bar.size,
-      ...defined({ pin: bar.pin }),
+      ...defined({ pin: bar.pin, resizable: resizableOf(bar) }),
     }))
     .sort((a, b) => a.index - b.index);
 }
 
 /** PCI Local Bus 3.0 §6.2.5.1: a BAR decodes a power of two; at least 4 ports or 16 bytes; one of 32 bits at most 2 GiB. */
-function barSize(what: string, bar: BarInput, path: Path, complain: Complain) {
-  const { size, type } = bar;
+function barSize(what: string, { type }: BarInput, size: bigint, here: Path, complain: Complain) {
   const least = type === 'io' ? 4n : 16n;
-  const here = [...path, 'size'];
   if (!isPowerOfTwo(size)) complain(here, `${what} has size ${hex(size)}, which is not a power of two`);
   else if (size < least) complain(here, `${what} has size ${hex(size)}: the smallest ${type} BAR has ${least} bytes`);
   else if (type !== 'mem64' && size > 1n << 31n)
     complain(here, `${what} has size ${hex(size)}: a ${type} BAR has at most 0x80000000 bytes`, 'make it mem64');
-  if (type === 'io' && bar.prefetchable)
-    complain([...path, 'prefetchable'], `${what} is io: only memory can be prefetchable`);
+}
+
+/** What the BAR may be resized to, and to what it is to be; undefined where it has one size. */
+function resizableOf({ sizes, resize }: BarInput): Resizable | undefined {
+  return sizes && { sizes: [...new Set(sizes)].sort(ascending), to: resize };
+}
+
+/** PCI Express Base 6.0 §7.8.6.2: 1 MiB and more. */
+function checkSizes(what: string, bar: BarInput, path: Path, complain: Complain) {
+  const { sizes, resize, size, type } = bar;
+  if (!sizes) {
+    if (resize !== 'keep')
+      complain([...path, 'resize'], `${what} lists no sizes`, 'add sizes: what its Resizable BAR capability offers');
+    return;
+  }
+  if (type === 'io') complain([...path, 'sizes'], `${what} is io: only a memory BAR can be resizable`);
+  sizes.forEach((one, i) => {
+    const here = [...path, 'sizes', i];
+    if (one < MiB) complain(here, `${what} offers ${hex(one)}: a resizable BAR has at least 0x100000 bytes`);
+    else barSize(what, bar, one, here, complain);
+  });
+  const offered = (one: bigint, key: string) => {
+    if (!sizes.includes(one))
+      complain(
+        [...path, key],
+        `${what} has no size ${formatSize(one)}: it offers ${sizes.map((each) => formatSize(each)).join(', ')}`,
+      );
+  };
+  offered(size, 'size');
+  if (typeof resize === 'bigint') offered(resize, 'resize');
 }
 
 /**

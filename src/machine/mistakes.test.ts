@@ -167,6 +167,26 @@ describe('what the values have to agree on', () => {
       ['machine-invalid: a BAR 0 is io: only memory can be prefetchable'],
     ],
     [
+      'sizes that a resizable BAR does not offer, or cannot have',
+      bars(
+        '{ index: 0, type: mem32, size: ‸2MiB, sizes: [1MiB, ‸512KiB, ‸3MiB], resize: ‸4MiB }, { index: 1, type: mem32, size: 4KiB, resize: ‸largest }',
+      ),
+      [
+        'machine-invalid: a BAR 0 has no size 2 MiB: it offers 1 MiB, 512 KiB, 3 MiB',
+        'machine-invalid: a BAR 0 offers 0x80000: a resizable BAR has at least 0x100000 bytes',
+        'machine-invalid: a BAR 0 has size 0x300000, which is not a power of two',
+        'machine-invalid: a BAR 0 has no size 4 MiB: it offers 1 MiB, 512 KiB, 3 MiB',
+        'machine-invalid: a BAR 1 lists no sizes',
+      ],
+    ],
+    [
+      'a wish for a size that is none',
+      bars('{ index: 0, type: mem32, size: 1MiB, sizes: [1MiB], resize: ‸huge }'),
+      [
+        'machine-schema: hostBridges[0].functions[0].bars[0].resize: "huge" is not a size: write 4KiB, 16MiB, 64GiB, 64G, 4096 or 0x1000, or keep or largest',
+      ],
+    ],
+    [
       'a ROM of a size that none has',
       bars('', ', rom: { size: ‸1KiB }'),
       ['machine-invalid: the ROM of a has size 0x400: a ROM register can hold 2 KiB to 2 GiB'],

@@ -81,6 +81,15 @@ export interface Bar {
   /** A power of two; it is the alignment as well. For a VF BAR the size of one VF's. */
   readonly size: Size;
   readonly pin?: BusAddress;
+  readonly resizable?: Resizable;
+}
+
+/** Of a Resizable BAR or VF Resizable BAR capability, PCI Express Base 6.0 §7.8.6 and §9.3.7.5. */
+export interface Resizable {
+  /** What the capability offers, ascending: powers of two from 1 MiB. The present size is one of them. */
+  readonly sizes: readonly Size[];
+  /** What a plan is to make of it; `largest`: as large as fits. */
+  readonly to: 'keep' | 'largest' | Size;
 }
 
 export interface Rom {

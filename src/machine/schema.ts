@@ -38,10 +38,12 @@ function parsed<T>(
   );
 }
 
+/** What parseSize reads, without anchors. */
+const SIZE = '\\s*(0[xX][0-9a-fA-F]+|[0-9]+)\\s*([kKmMgGtTpPeE]([iI]?[bB])?|[bB])?\\s*';
 const wholeNumber = { type: ['string', 'integer'], minimum: 0 };
 const size = parsed(parseSize, 'A size in bytes: a number, or a string such as "4KiB", "16M" or "0x1000".', {
   ...wholeNumber,
-  pattern: '^\\s*(0[xX][0-9a-fA-F]+|[0-9]+)\\s*([kKmMgGtTpPeE]([iI]?[bB])?|[bB])?\\s*$',
+  pattern: `^${SIZE}$`,
 });
 const address = parsed(parseAddress, 'An address: a number, or a string such as "0x6b8000000000".', {
   ...wholeNumber,
@@ -66,11 +68,36 @@ const integer = (low: number, high: number, what: string) =>
 const name = v.pipe(v.string(), v.nonEmpty('must not be empty'), v.maxLength(256, 'is longer than 256 characters'));
 const bus = integer(0, 255, 'a bus number');
 
+const wishes = ['keep', 'largest'] as const;
+const resize = parsed<bigint | (typeof wishes)[number]>(
+  (value) => {
+    const wish = wishes.find((one) => one === value);
+    if (wish) return wish;
+    try {
+      return parseSize(value);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      throw new Problem(error.code, error.message, { hint: `${error.hint ?? 'write a size'}, or keep or largest` });
+    }
+  },
+  'What to make of a resizable BAR: "keep" its size, the "largest" that fits, or a size.',
+  { type: ['string', 'integer'], minimum: 0, pattern: `^(keep|largest|${SIZE})$` },
+);
+
 const bar = v.strictObject({
   index: integer(0, 5, 'a BAR number'),
   type: v.picklist(barTypes),
   prefetchable: v.optional(v.boolean(), false),
   size,
+  sizes: v.optional(
+    v.pipe(
+      v.array(size),
+      v.minLength(1, 'lists no sizes'),
+      v.maxLength(44, 'lists more than 44 sizes'),
+      v.description('The sizes that its Resizable BAR capability offers.'),
+    ),
+  ),
+  resize: v.optional(resize, 'keep'),
   pin: v.optional(address),
 });
 

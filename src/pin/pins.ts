@@ -85,6 +85,9 @@ function merge(found: MachineFunction, wanted: MachineFunction, name: string): M
       `${found.id} is ${wanted.bridge ? 'a bridge' : 'no bridge'} in ${name}, and ${found.bridge ? 'a bridge' : 'none'} in the machine`,
     );
   }
+  for (const { index, resizable } of [...wanted.bars, ...(wanted.sriov?.bars ?? [])]) {
+    if (resizable && resizable.to !== 'keep') throw resizes(found.id, index, name);
+  }
   for (const bar of wanted.bars)
     agree(
       found,
@@ -131,6 +134,16 @@ function agree(fn: MachineFunction, what: string, wanted: Bar, found: Bar | unde
     found && found.type === wanted.type && found.prefetchable === wanted.prefetchable && found.size === wanted.size;
   if (!same) throw differs(fn.id, what, say(wanted), found && say(found), name);
 }
+
+const resizes = (id: string, index: number, name: string) =>
+  new Problem(
+    'machine-file-resizes',
+    `${name} asks for another size of ${id} BAR ${index}, and a machine keeps its sizes`,
+    {
+      hint: 'resize the BAR on the host, and leave resize: out of the file; pinbar plan says which size fits',
+      facts: { id, index },
+    },
+  );
 
 const differs = (id: string, what: string, wanted: string, found: string | undefined, name: string) =>
   new Problem(

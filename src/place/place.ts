@@ -7,6 +7,7 @@ import { explain } from './explain.js';
 import type { Field } from './claims.js';
 import type { Plan, PlanResult, Undecided } from './plan.js';
 import { explainRam } from './ram-conflict.js';
+import { asksToResize, placeResizable } from './resize.js';
 import { solveSpace } from './solve.js';
 
 export interface PlaceOptions {
@@ -25,23 +26,40 @@ const EXPLAIN_STEPS = 500_000;
 const REMEDIES_STEPS = 500_000;
 const REMEDY_STEPS = 10_000;
 
+/** For each try to make resizable BARs larger. */
+const RESIZE_STEPS = 50_000;
+
 /**
- * Finds bus numbers, addresses and windows for everything in `machine`, or says why there are none. Pure: the same input
- * gives the same result.
+ * Finds bus numbers, addresses and windows for everything in `machine`, and the sizes of its resizable BARs, or says why
+ * there are none. Pure: the same input gives the same result.
  */
 export function place(machine: Machine, options: PlaceOptions = {}): PlanResult {
+  if (!asksToResize(machine)) return placeSized(machine, options);
+  const budget = new Budget(options.steps ?? DEFAULT_STEPS, options.stop);
+  return placeResizable(machine, {
+    decide: (changed) => placeSized(changed, options),
+    attempt: (changed) => planWithin(changed, budget, RESIZE_STEPS),
+  });
+}
+
+/** As {@link place}, for BARs that have one size each. */
+function placeSized(machine: Machine, options: PlaceOptions): PlanResult {
   const { steps = DEFAULT_STEPS, stop } = options;
   const found = attempt(machine, new Budget(steps, stop));
   if (found === null) return undecided(steps, stop?.() ?? false);
   if (isPlan(found)) return found;
   const remedies = new Budget(REMEDIES_STEPS, stop);
-  const solve = (changed: Machine): Plan | null | undefined => {
-    const plan = remedies.isSpent ? null : attempt(changed, remedies.part(REMEDY_STEPS));
-    return plan === null ? undefined : isPlan(plan) ? plan : null;
-  };
+  const solve = (changed: Machine) => planWithin(changed, remedies, REMEDY_STEPS);
   if (typeof found !== 'string') return explainRam(machine, found, options.remedies === false ? undefined : solve);
   const budget = new Budget(EXPLAIN_STEPS, stop);
   return explain(machine, found, { budget, ...(options.remedies === false ? {} : { solve }) });
+}
+
+/** The plan, with at most `steps` of the budget. Null: there is none; undefined: not known. */
+function planWithin(machine: Machine, budget: Budget, steps: number): Plan | null | undefined {
+  if (budget.isSpent) return undefined;
+  const found = attempt(machine, budget.part(steps));
+  return found === null ? undefined : isPlan(found) ? found : null;
 }
 
 type Outcome = Plan | Field | RamFault;

@@ -4,7 +4,15 @@ import { hex } from '../address/format.js';
 import { formatBdf, parseBdf } from '../pci/bdf.js';
 import type { HostWindow } from '../machine/model.js';
 import { Problem } from '../problem/problem.js';
-import type { Constraint, ConstraintSubject, Plan, PlanResult, PlannedFunction, PlannedVfBar } from './plan.js';
+import type {
+  Constraint,
+  ConstraintSubject,
+  Plan,
+  PlanResult,
+  PlannedBar,
+  PlannedFunction,
+  PlannedVfBar,
+} from './plan.js';
 import type { PlanJson, PlanParsed } from './plan-schema.js';
 import { planSchema } from './plan-schema.js';
 
@@ -83,6 +91,7 @@ function functionToJson({ id, address, bars, rom, sriov }: PlannedFunction): Pla
       size: hex(bar.size),
       address: hex(bar.address),
       pinned: bar.pinned,
+      ...resizedToJson(bar),
     })),
     ...(rom
       ? { rom: { size: hex(rom.size), address: hex(rom.address), ...(rom.pinned ? { pinned: true } : {}) } }
@@ -100,7 +109,11 @@ const vfBarToJson = (bar: PlannedVfBar) => ({
   count: bar.count,
   address: hex(bar.address),
   ...(bar.pinned ? { pinned: true } : {}),
+  ...resizedToJson(bar),
 });
+
+const resizedToJson = ({ resizedFrom }: PlannedBar) =>
+  resizedFrom === undefined ? {} : { resizedFrom: hex(resizedFrom) };
 
 const constraintToJson = ({ kind, id, bar, type, base, detail }: Constraint) => ({
   kind,

@@ -31,6 +31,10 @@ const bdf = v.pipe(
 const sized = v.object({ base: address, size });
 const range = v.pipe(v.object({ base: address, limit: address }), v.description('Both ends included.'));
 
+const resizedFrom = v.optional(
+  v.pipe(size, v.description('The size before, of a resizable BAR that is to have another.')),
+);
+
 const barEntries = {
   index: integer(0, 5),
   type: v.picklist(barTypes),
@@ -38,6 +42,7 @@ const barEntries = {
   size,
   address,
   pinned: v.boolean(),
+  resizedFrom,
 };
 
 /** One VF's size; the group takes `size` x `count` from `address`. */
@@ -49,6 +54,7 @@ const vfBar = v.object({
   count: integer(1, 0xffff),
   address,
   pinned: v.optional(v.boolean(), false),
+  resizedFrom,
 });
 
 const fn = v.object({

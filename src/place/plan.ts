@@ -50,6 +50,8 @@ export interface PlannedBar {
   readonly size: Size;
   readonly address: BusAddress;
   readonly pinned: boolean;
+  /** The size before, of a resizable BAR that is to have another. */
+  readonly resizedFrom?: Size | undefined;
 }
 
 export interface PlannedRom {

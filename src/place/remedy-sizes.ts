@@ -1,3 +1,4 @@
+import { ascending } from '../address/align.js';
 import { formatSize } from '../address/format.js';
 import type { Bar, Bridge, Machine, MachineFunction, Reserve } from '../machine/model.js';
 import type { Attempt, Candidate } from './candidate.js';
@@ -6,7 +7,8 @@ import { withBridge, withFunction } from './changes.js';
 import type { FunctionClaim } from './claims.js';
 import type { Core } from './conflict.js';
 import { granules } from './item.js';
-import { amount, counted, isFunctionClaim, kindName, nameOf } from './names.js';
+import { amount, counted, isFunctionClaim, kindName, listed, nameOf } from './names.js';
+import { withSizes } from './resize.js';
 
 /** The smallest memory BAR worth naming. */
 const LEAST = 4096n;
@@ -20,12 +22,13 @@ export function* sizeRemedies(machine: Machine, core: Core): Iterable<Attempt> {
   for (const fn of new Set(claims.filter((claim) => isOfVfs(claim, core)).map(({ fn }) => fn))) {
     yield fewerVfs(machine, fn);
   }
+  yield leastOf([...smallerOffered(machine, claims)]);
   // Which of many should shrink is for people to say: the largest two stand for the rest.
   for (const claim of claims
     .filter(({ subject, kind }) => typeof subject === 'number' && kind === 'size')
     .slice(0, 2)) {
     const bar = claim.fn.bars.find(({ index }) => index === claim.subject);
-    if (!bar) continue;
+    if (!bar || bar.resizable) continue;
     yield firstOf(wider(machine, claim, bar));
     yield leastOf([...smaller(machine, claim, bar)]);
   }
@@ -76,6 +79,34 @@ function* wider(machine: Machine, { fn }: FunctionClaim, bar: Bar): Iterable<Can
   const wide: Bar = { ...bar, type: 'mem64', prefetchable: true };
   const change = `make ${nameOf(fn, bar.index)} a 64-bit prefetchable BAR, if the device is yours to change`;
   yield { change, machine: withBar(machine, fn, wide) };
+}
+
+/** Resizable BARs at the sizes that they offer: none of them above a limit, the highest limit first. */
+function* smallerOffered(machine: Machine, claims: readonly FunctionClaim[]): Iterable<Candidate> {
+  const resizable = claims.flatMap(({ fn, subject }) => {
+    const bar =
+      typeof subject === 'number'
+        ? fn.bars.find(({ index }) => index === subject)
+        : fn.sriov?.bars.find(({ index }) => `vf${index}` === subject);
+    return subject !== undefined && bar?.resizable && bar.size > (bar.resizable.sizes[0] ?? bar.size)
+      ? [{ fn, subject, bar, ...bar.resizable }]
+      : [];
+  });
+  const limits = [...new Set(resizable.flatMap(({ bar, sizes }) => sizes.filter((size) => size < bar.size)))];
+  for (const limit of limits.sort((a, b) => ascending(b, a))) {
+    const changes = new Map<string, { name: string; from: bigint; size: bigint }>();
+    for (const { fn, subject, bar, sizes } of resizable) {
+      const size = sizes.findLast((one) => one <= limit) ?? sizes[0] ?? bar.size;
+      if (size < bar.size) changes.set(`${subject} ${fn.id}`, { name: nameOf(fn, subject), from: bar.size, size });
+    }
+    const each = [...changes.values()].map(
+      ({ name, from, size }) => `${name} to ${formatSize(size)} instead of ${formatSize(from)}`,
+    );
+    yield {
+      change: `resize ${listed(each)}, as the Resizable BAR capability offers`,
+      machine: withSizes(machine, (fn, subject, bar) => changes.get(`${subject} ${fn.id}`)?.size ?? bar.size),
+    };
+  }
 }
 
 function* smaller(machine: Machine, { fn }: FunctionClaim, bar: Bar): Iterable<Candidate> {

@@ -1,5 +1,5 @@
-import type { Machine, MachineFunction } from '../../src/machine/model.js';
-import type { Plan } from '../../src/place/plan.js';
+import type { Bar, Machine, MachineFunction } from '../../src/machine/model.js';
+import type { Plan, PlannedBar } from '../../src/place/plan.js';
 import { checkAddresses } from './addresses.js';
 import type { Checked } from './checked.js';
 import { x } from './checked.js';
@@ -55,6 +55,18 @@ function match(machine: Machine, plan: Plan, say: (text: string) => void): Check
   return roots;
 }
 
+/** A BAR keeps its size, unless it is resizable and another is asked for; then the plan says what it was. */
+function sizeIs({ size, resizable }: Bar, planned: PlannedBar): boolean {
+  const to = resizable?.to ?? 'keep';
+  const good =
+    to === 'keep'
+      ? planned.size === size
+      : to === 'largest'
+        ? resizable!.sizes.includes(planned.size)
+        : planned.size === to;
+  return good && planned.resizedFrom === (planned.size === size ? undefined : size);
+}
+
 /** Every BAR, ROM and VF BAR group is there as the machine has it, and where it is pinned to. */
 function checkContents(all: readonly Checked[], say: (text: string) => void): void {
   for (const { fn, planned, children } of all) {
@@ -67,11 +79,11 @@ function checkContents(all: readonly Checked[], say: (text: string) => void): vo
         own.index !== bar.index ||
         own.type !== bar.type ||
         own.prefetchable !== bar.prefetchable ||
-        own.size !== bar.size
+        !sizeIs(bar, own)
       )
         say(`${what}: not the machine's BAR`);
-      if (own.address < 0n || own.address % bar.size !== 0n)
-        say(`${what}: ${x(own.address)} is not aligned to ${x(bar.size)}`);
+      if (own.address < 0n || own.address % own.size !== 0n)
+        say(`${what}: ${x(own.address)} is not aligned to ${x(own.size)}`);
       if (bar.pin !== undefined && own.address !== bar.pin)
         say(`${what}: pinned to ${x(bar.pin)}, lies at ${x(own.address)}`);
       if (own.pinned !== (bar.pin !== undefined)) say(`${what}: pinned or not?`);
@@ -91,13 +103,13 @@ function checkContents(all: readonly Checked[], say: (text: string) => void): vo
       const what = `${fn.id} VF BAR ${bar.index}`;
       if (
         own.index !== bar.index ||
-        own.size !== bar.size ||
+        !sizeIs(bar, own) ||
         own.type !== bar.type ||
         own.prefetchable !== bar.prefetchable
       )
         say(`${what}: not the machine's`);
       if (own.count !== fn.sriov?.totalVfs) say(`${what}: ${own.count} VFs`);
-      if (own.address % bar.size !== 0n) say(`${what}: ${x(own.address)} is not aligned to ${x(bar.size)}`);
+      if (own.address % own.size !== 0n) say(`${what}: ${x(own.address)} is not aligned to ${x(own.size)}`);
       if (bar.pin !== undefined && own.address !== bar.pin)
         say(`${what}: pinned to ${x(bar.pin)}, lies at ${x(own.address)}`);
       if (own.pinned !== (bar.pin !== undefined)) say(`${what}: pinned or not?`);

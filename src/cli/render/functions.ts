@@ -1,7 +1,7 @@
 import { formatSize, hex, roughSize } from '../../address/format.js';
 import type { AddressRange } from '../../address/range.js';
 import { compareBdf, formatBdf } from '../../pci/bdf.js';
-import type { Plan } from '../../place/plan.js';
+import type { Plan, PlannedBar } from '../../place/plan.js';
 import type { Style } from '../io.js';
 import { renderTable, type Column } from './table.js';
 
@@ -35,14 +35,13 @@ function rowsOf(plan: Plan): Row[] {
     .sort((a, b) => compareBdf(a.address, b.address))
     .flatMap((fn) => {
       const rows: Omit<Row, 'address' | 'id'>[] = [];
-      const pinned = (is: boolean) => (is ? 'pinned' : '');
       for (const bar of fn.bars) {
         rows.push({
           resource: `BAR ${bar.index}`,
           type: typeOf(bar.type, bar.prefetchable),
           size: formatSize(bar.size),
           at: hex(bar.address),
-          note: pinned(bar.pinned),
+          note: noteOf(bar),
         });
       }
       if (fn.rom) {
@@ -51,7 +50,7 @@ function rowsOf(plan: Plan): Row[] {
           type: 'mem32',
           size: formatSize(fn.rom.size),
           at: hex(fn.rom.address),
-          note: pinned(fn.rom.pinned),
+          note: fn.rom.pinned ? 'pinned' : '',
         });
       }
       for (const bar of fn.sriov?.bars ?? []) {
@@ -60,7 +59,7 @@ function rowsOf(plan: Plan): Row[] {
           type: typeOf(bar.type, bar.prefetchable),
           size: `${bar.count} x ${formatSize(bar.size)}`,
           at: hex(bar.address),
-          note: pinned(bar.pinned),
+          note: noteOf(bar),
         });
       }
       const bridge = bridges.get(fn.id);
@@ -86,6 +85,12 @@ function rowsOf(plan: Plan): Row[] {
       }));
     });
 }
+
+/** What is said of a BAR beside where it lies. */
+const noteOf = ({ pinned, resizedFrom }: PlannedBar): string =>
+  [pinned ? 'pinned' : '', resizedFrom === undefined ? '' : `resized from ${formatSize(resizedFrom)}`]
+    .filter(Boolean)
+    .join(', ');
 
 const bus = (number: number) => number.toString(16).padStart(2, '0');
 
