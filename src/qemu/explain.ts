@@ -49,6 +49,13 @@ export async function explainDeath(
       },
     );
   }
+  if (/'vfio-user-pci' is not a valid device model name/.test(stderr)) {
+    return new Problem(
+      'vfio-user-needs-newer-qemu',
+      `twins need vfio-user-pci, which came with QEMU 10.1; this is ${await versionOf(context.program)}`,
+      { exit: Exit.outside, hint: 'use QEMU 10.1 or later', facts: problem.facts },
+    );
+  }
   const missing =
     /(?:could not load kernel|could not load PC BIOS|Couldn't open dtb file|could not load initrd|Failed to load) '?([^'\n]+)'?/.exec(
       stderr,

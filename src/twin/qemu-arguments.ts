@@ -1,21 +1,46 @@
-/** QEMU's arguments for a served function. `bus` and `addr` as its -device has them. */
-export interface TwinPlace {
-  readonly id: string;
-  readonly socket: string;
-  readonly bus: string;
-  /** Device and function, `0.0`. */
-  readonly addr?: string;
-  readonly multifunction?: boolean;
+import { eachFunction, type BridgeKind, type Machine, type MachineFunction } from '../machine/model.js';
+import { formatSlot } from '../pci/bdf.js';
+
+/** QEMU's device for each kind of bridge. */
+const drivers: Readonly<Record<BridgeKind, string>> = {
+  'root-port': 'pcie-root-port',
+  'upstream-port': 'x3130-upstream',
+  'downstream-port': 'xio3130-downstream',
+  'pcie-pci-bridge': 'pcie-pci-bridge',
+  'pci-bridge': 'pci-bridge',
+};
+
+/** A served function as the value of -device: JSON, because a socket address is an object. */
+export const twinDevice = (socket: string, properties: Readonly<Record<string, string | boolean>>): string =>
+  JSON.stringify({ driver: 'vfio-user-pci', ...properties, socket: { type: 'unix', path: socket } });
+
+/** Chassis numbers that pinbar's ports begin at: others on the command line usually begin at 1. */
+const FIRST_CHASSIS = 100;
+
+/**
+ * The words that make QEMU build a machine's tree: ports and switches, and behind them the served functions.
+ * @param sockets paths by the functions' ids; a function without one is left out
+ */
+export function twinArguments(machine: Machine, sockets: ReadonlyMap<string, string>): string[] {
+  let chassis = FIRST_CHASSIS;
+  return machine.hostBridges.flatMap((host) =>
+    [...eachFunction(host.functions)].flatMap(({ fn, parent }) => {
+      const bus = parent?.id ?? host.id;
+      const addr = formatSlot(fn.slot);
+      if (fn.bridge) {
+        const { kind } = fn.bridge;
+        const number = kind === 'root-port' || kind === 'downstream-port' ? [`chassis=${chassis++}`] : [];
+        const shpc = kind === 'pci-bridge' ? [`chassis_nr=${chassis++ % 0x100}`] : [];
+        return ['-device', [drivers[kind], `id=${fn.id}`, `bus=${bus}`, `addr=${addr}`, ...number, ...shpc].join(',')];
+      }
+      const socket = sockets.get(fn.id);
+      const siblings = parent?.bridge?.functions ?? host.functions;
+      const properties = { id: fn.id, bus, addr, ...(isFirstOfSeveral(fn, siblings) ? { multifunction: true } : {}) };
+      return socket === undefined ? [] : ['-device', twinDevice(socket, properties)];
+    }),
+  );
 }
 
-/** The value of -device: JSON, because a socket address is an object. */
-export function twinDevice({ id, socket, bus, addr, multifunction }: TwinPlace): string {
-  return JSON.stringify({
-    driver: 'vfio-user-pci',
-    id,
-    bus,
-    ...(addr === undefined ? {} : { addr }),
-    ...(multifunction ? { multifunction: true } : {}),
-    socket: { type: 'unix', path: socket },
-  });
-}
+/** Function 0 has to say that its device has others (hw/pci/pci.c, pci_init_multifunction). */
+const isFirstOfSeveral = ({ slot }: MachineFunction, siblings: readonly MachineFunction[]): boolean =>
+  slot.fn === 0 && siblings.some((other) => other.slot.device === slot.device && other.slot.fn !== 0);

@@ -3,7 +3,15 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { readConsole } from './console.js';
-import { boardOf, fastKernelArguments, kernelImage, qemuBinary, type GuestArch, type QemuVersion } from './lab.js';
+import {
+  boardOf,
+  fastKernelArguments,
+  kernelImage,
+  qemuBinary,
+  type GuestArch,
+  type NewQemuVersion,
+  type QemuVersion,
+} from './lab.js';
 import type { Ran } from './run.js';
 
 /** The built command line: the checkout's, or an installed one that the environment names. */
@@ -142,7 +150,7 @@ export interface GuestOptions {
 
 /** A QEMU command with a board of PCI Express and a real kernel, and nothing on it that is not asked for. */
 export const guestCommand = (
-  version: QemuVersion,
+  version: QemuVersion | NewQemuVersion,
   {
     arch = 'aarch64',
     machine = '',

@@ -18,6 +18,10 @@ export interface RunFlags {
   readonly transport: TransportName;
   readonly verify: boolean;
   readonly sim?: string;
+  readonly twin?: string;
+  readonly devices?: string;
+  readonly region?: readonly string[];
+  readonly twinMemory: string;
   readonly json: boolean;
   readonly quiet: boolean;
   readonly verbose: boolean;

@@ -1,4 +1,5 @@
 import { parseTimeLimit } from '../../pin/time-limit.js';
+import type { Machine } from '../../machine/model.js';
 import type { PlanResult } from '../../place/plan.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { work, type Context } from '../context.js';
@@ -11,11 +12,11 @@ import type { RunFlags } from './flags.js';
 export async function run(this: Context, flags: RunFlags, ...argv: string[]): Promise<void> {
   await work(this, async (io) => {
     if (flags.sim !== undefined) {
-      const { machine, splitRam, verify, transport } = flags;
-      if (argv.length > 0 || (machine ?? splitRam) !== undefined || verify || transport !== 'qtest') {
+      const { machine, splitRam, twin, verify, transport } = flags;
+      if (argv.length > 0 || (machine ?? splitRam ?? twin) !== undefined || verify || transport !== 'qtest') {
         throw new Problem(
           'usage',
-          '--sim runs on the simulated machine: it takes no QEMU command line, --machine, --split-ram, --transport or --verify',
+          '--sim runs on the simulated machine: it takes no QEMU command line, --machine, --twin, --split-ram, --transport or --verify',
         );
       }
       const { runSimulated } = await import('./run-sim.js');
@@ -36,6 +37,34 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
       hint: 'write it after --, as it is: pinbar run -- qemu-system-aarch64 -machine virt …',
     });
   }
+  const progress = new Progress(io.stderr, flags.verbose);
+  if (flags.twin === undefined) {
+    if (flags.devices !== undefined || flags.region)
+      throw new Problem('usage', '--devices and --region go with --twin');
+    const machineFile = flags.machine === undefined ? undefined : await readMachine(flags.machine, io);
+    return runOn(argv, machineFile, flags, progress, io);
+  }
+  if (flags.machine !== undefined) {
+    throw new Problem('usage', '--twin and --machine both say what is pinned', {
+      hint: 'pinbar import CAPTURE --devices … --mirror writes the machine file that --twin makes',
+    });
+  }
+  const { withTwins } = await import('./run-twin.js');
+  const rehearsal = await withTwins(flags.twin, flags, argv, io, (text) => progress.line(text));
+  try {
+    return await runOn(rehearsal.argv, rehearsal.machineFile, flags, progress, io);
+  } finally {
+    await rehearsal.twins.close();
+  }
+}
+
+async function runOn(
+  argv: readonly string[],
+  machineFile: { readonly machine: Machine; readonly name: string } | undefined,
+  flags: RunFlags,
+  progress: Progress,
+  io: Io,
+): Promise<number> {
   const [{ parsePinOption }, { parseReserveOption }, { parseSplitRam }, { runRequest }, { runQemu }] =
     await Promise.all([
       import('../../qemu/args/pins.js'),
@@ -44,8 +73,6 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
       import('../../qemu/request.js'),
       import('../../qemu/run.js'),
     ]);
-  const progress = new Progress(io.stderr, flags.verbose);
-  const machineFile = flags.machine === undefined ? undefined : await readMachine(flags.machine, io);
   const request = runRequest(argv, {
     pins: (flags.pin ?? []).flatMap(parsePinOption),
     reserves: (flags.reserve ?? []).map(parseReserveOption),

@@ -1,7 +1,6 @@
-import type { Capture, CapturedFunction } from '../../import/capture/model.js';
 import { chosenFunctions, indexOf, parseDevices } from '../../import/machine/chosen.js';
 import { formatBdf } from '../../pci/bdf.js';
-import { Exit, Problem } from '../../problem/problem.js';
+import { Exit } from '../../problem/problem.js';
 import { interrupted } from '../../twin/interrupt.js';
 import { twinDevice } from '../../twin/qemu-arguments.js';
 import { parseMemory, parseRegionRule } from '../../twin/rules.js';
@@ -11,13 +10,18 @@ import { styleFor, type Io } from '../io.js';
 import { Progress } from '../progress.js';
 import { readCapture } from '../read-capture.js';
 import { renderTable } from '../render/table.js';
+import { passableFunctions } from '../twin-functions.js';
 import type { TwinFlags } from './flags.js';
 
 export async function twin(this: Context, flags: TwinFlags, ...files: string[]): Promise<void> {
   await work(this, async (io) => {
     const rules = (flags.region ?? []).map(parseRegionRule);
     const memory = parseMemory(flags.memory);
-    const served = servedFunctions(await readCapture(files, io), flags.devices);
+    const capture = await readCapture(files, io);
+    const served =
+      flags.devices === undefined
+        ? passableFunctions(capture)
+        : chosenFunctions(indexOf(capture), parseDevices(flags.devices));
     const progress = new Progress(io.stderr, false);
     const ended = interrupted();
     const twins = await serveTwins(served, { rules, memory, notice: (text) => progress.line(text) });
@@ -32,22 +36,6 @@ export async function twin(this: Context, flags: TwinFlags, ...files: string[]):
   });
 }
 
-/** Class codes of host bridges: those are the board's. */
-const HOST_BRIDGE = 0x0600;
-
-/**
- * The functions that are named, or else all that are neither bridges nor the board's own.
- * @throws Problem `twin-nothing`, and as chosenFunctions does
- */
-function servedFunctions(capture: Capture, devices: string | undefined): readonly CapturedFunction[] {
-  if (devices !== undefined) return chosenFunctions(indexOf(capture), parseDevices(devices));
-  const endpoints = capture.functions.filter(
-    (fn) => (fn.headerType ?? 0) === 0 && !fn.buses && (fn.class ?? 0) >> 8 !== HOST_BRIDGE,
-  );
-  if (endpoints.length > 0) return endpoints;
-  throw new Problem('twin-nothing', 'the capture holds no function that can be served');
-}
-
 /** A root port of its own for each, and the twin behind it. */
 const argumentsOf = (list: readonly Twin[]): string[] =>
   list.flatMap(({ fn, socket }, i) => {
@@ -55,7 +43,7 @@ const argumentsOf = (list: readonly Twin[]): string[] =>
     const bus = `port-${name}`;
     return [
       ...['-device', `pcie-root-port,id=${bus},chassis=${i + 1}`],
-      ...['-device', twinDevice({ id: `dev-${name}`, bus, socket })],
+      ...['-device', twinDevice(socket, { id: `dev-${name}`, bus })],
     ];
   });
 
