@@ -1,5 +1,6 @@
 import { formatSize, hex } from '../../address/format.js';
 import { FOUR_GIB } from '../../address/kinds.js';
+import type { MessageCode } from '../../import/log/messages/messages.js';
 import { said } from '../evidence.js';
 import type { Candidate } from '../finding.js';
 import { ask } from '../missing.js';
@@ -107,10 +108,14 @@ function edk2(scene: Scene): Candidate | undefined {
   };
 }
 
-/** A firmware log that shows its 64-bit window and no rejection: what fits into it is all that can be said. */
+/**
+ * A firmware log that shows its 64-bit window, and ends or was cut before PCI resources are allocated: what fits into it is
+ * all that can be said. Where it goes on and nothing is rejected, everything had its place.
+ */
 function edk2Window(scene: Scene): Candidate | undefined {
   const { evidence } = scene;
-  if (evidence.messages.has('edk2-conflict') || evidence.messages.has('edk2-rejected')) return undefined;
+  if (['edk2-conflict', 'edk2-rejected', 'edk2-enumerated'].some((code) => evidence.messages.has(code as MessageCode)))
+    return undefined;
   const shown = said(evidence, 'edk2-mmio-space', 'edk2-mmio64').map(({ values, line }) => ({
     size: BigInt(`0x${values['size'] ?? '0'}`),
     line,

@@ -13,7 +13,7 @@ import type { Scene } from '../scene/scene.js';
 
 /** BARs that a listing shows without an address, by what is special about them; and BARs too large for a guest's defaults. */
 export function regions(scene: Scene): Candidate[] {
-  return [unassigned(scene), largeForGuest(scene)].filter((one) => one !== undefined);
+  return [unassigned(scene), largeForGuest(scene), switchedOff(scene)].filter((one) => one !== undefined);
 }
 
 const named = ({ owner, name }: RegionLine) =>
@@ -165,5 +165,31 @@ function largeForGuest({ evidence, stack, stories }: Scene): Candidate | undefin
         why: 'which windows the guest has, and which BAR found no place',
       },
     ],
+  };
+}
+
+/** A piece of a listing without the lines that say whose it is, in which nothing decodes. */
+function switchedOff({ evidence }: Scene): Candidate | undefined {
+  const memory = evidence.regions.filter(({ space, name }) => space === 'memory' && name !== 'rom');
+  if (memory.length === 0 || memory.length > 6 || evidence.lspci.length > 0) return undefined;
+  if (!memory.every(({ owner, disabled, state }) => owner === undefined && disabled && state === 'assigned'))
+    return undefined;
+  return {
+    cause: 'decode-disabled-no-driver',
+    confidence: 'possible',
+    fault: true,
+    weight: 50,
+    summary: 'The BARs have addresses, and the device does not decode them.',
+    evidence: cite(memory.map(({ line }) => line)),
+    proof:
+      '“[disabled]” says that memory decoding is off in the Command register. The kernel turns it on when a driver enables the device; without one, or while vfio-pci keeps the device idle, that is how it looks.',
+    remedies: [
+      {
+        change: 'bind the device’s driver; or setpci -s BDF COMMAND=2 for access without one',
+        where: 'command',
+        why: 'either turns memory decoding on',
+      },
+    ],
+    missing: [ask.device('BDF')],
   };
 }

@@ -12,7 +12,7 @@ import { moreRoomAbove } from '../remedies/windows.js';
 
 /** What VMMs refuse, and addresses that they or the CPU do not have. */
 export function vmm(scene: Scene): Candidate[] {
-  return [moves(scene), beyondCpu(scene), physBits(scene), granularity(scene), noMmio(scene)].filter(
+  return [moves(scene), beyondCpu(scene), physBits(scene), hyperV(scene), granularity(scene), noMmio(scene)].filter(
     (one) => one !== undefined,
   );
 }
@@ -207,6 +207,34 @@ function physBits(scene: Scene): Candidate | undefined {
         why: 'the map ends lower',
       },
       { change: '<maxphysaddr mode="passthrough"/>', where: 'libvirt', why: 'the same through libvirt' },
+    ],
+  };
+}
+
+function hyperV(scene: Scene): Candidate | undefined {
+  const [first, ...rest] = said(scene.evidence, 'mmio-above-width');
+  const { need, end } = first?.values ?? {};
+  if (!first || need === undefined || end === undefined) return undefined;
+  const [address, most] = [BigInt(`0x${need}`), BigInt(`0x${end}`) - 1n];
+  const bits = most.toString(2).length;
+  return {
+    cause: 'phys-bits-too-small',
+    confidence: 'certain',
+    fault: true,
+    weight: 96,
+    summary: `The VM's MMIO range above 4 GiB ends beyond the ${bits} physical address bits of this CPU.`,
+    evidence: cite(
+      first.line,
+      rest.map(({ line }) => line),
+    ),
+    proof: `${hex(address)} needs ${address.toString(2).length} bits; ${bits} bits end at ${hex(most)}.`,
+    remedies: [
+      {
+        change: 'Set-VM -HighMemoryMappedIoSpace with a smaller size (512MB for a GPU partition)',
+        where: 'command',
+        why: 'Hyper-V puts this range at the end of the guest’s addresses, above its RAM; smaller, and with less RAM, it ends below the limit',
+      },
+      { change: 'a CPU with more physical address bits', where: 'hardware', why: 'the limit is the host’s' },
     ],
   };
 }

@@ -145,19 +145,22 @@ function neverAssigned(scene: Scene, events: readonly ResourceEvent[]): Candidat
       moved.map(placedLine),
     ),
     proof: `${first?.range?.toString() ?? ''} ends at 0xffffffff. A register reads like that after all-ones were written to size it and no address followed, or in a device model that does not keep what is written.${moved.length > 0 ? ` The kernel placed ${moved.length} of them itself.` : ''}`,
-    remedies: [
-      {
-        change: 'firmware or a VMM that writes an address after sizing, and a device model that keeps it',
-        where: 'firmware',
-        why: 'the kernel takes what it reads for the firmware’s choice',
-      },
-      {
-        change: 'pci=realloc (on the kernel command line)',
-        where: 'kernel',
-        why: 'lets the kernel place BARs anew, where the host bridge has a window that fits',
-      },
-    ],
-    missing: [ask.windows],
+    remedies:
+      moved.length === stories.length
+        ? []
+        : [
+            {
+              change: 'firmware, or a VMM, that assigns the BAR; EDK2 leaves out what its windows cannot hold',
+              where: 'firmware',
+              why: 'the kernel takes what it reads for the firmware’s choice, and only then looks for another place',
+            },
+            {
+              change: 'pci=realloc (on the kernel command line)',
+              where: 'kernel',
+              why: 'lets the kernel place BARs and bridge windows anew, where the host bridge has a window that fits',
+            },
+          ],
+    ...(moved.length === stories.length ? {} : { missing: [ask.windows] }),
   };
 }
 

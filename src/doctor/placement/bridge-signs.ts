@@ -7,7 +7,7 @@ import { widerBridge } from '../remedies/windows.js';
 import { isRootBus, type Scene } from '../scene/scene.js';
 import type { Story } from '../scene/stories.js';
 import { cite, failureLine, placedLine } from './cite.js';
-import { alignmentOf, nameOfStory, reachOf } from './demand.js';
+import { alignmentOf, freeOf, nameOfStory, placedOn, reachOf } from './demand.js';
 import { bytes, rangeText, slotIn } from './fit.js';
 import { isHotplugged } from './hotplug.js';
 
@@ -42,7 +42,8 @@ export function lateWindow(scene: Scene, top: Story, leaf: Story): Candidate | u
 /** A window that firmware had opened, and that the kernel gave up for a larger one, in vain. */
 export function outgrown(scene: Scene, top: Story, leaf: Story): Candidate | undefined {
   const before = top.events.findLast(
-    ({ verb, range }) => (verb === 'released' || verb === 'found') && range !== undefined,
+    // Registers that nobody wrote read as a window at 0.
+    ({ verb, range }) => (verb === 'released' || verb === 'found') && range !== undefined && range.base > 0n,
   );
   const size = top.size ?? 0n;
   if (
@@ -116,15 +117,29 @@ export function narrowAbove(scene: Scene, top: Story, leaf: Story): Candidate | 
       story.address.bus < top.address.bus,
   );
   const nearest = windows.toSorted((a, b) => b.address.bus - a.address.bus)[0];
-  if (!nearest?.placed || slotIn(nearest.placed, size, alignmentOf(top))) return undefined;
+  if (!nearest?.placed) return undefined;
+  const inside = placedOn(scene, top.address.bus, top, [nearest.placed]);
+  const free = freeOf([nearest.placed], inside);
+  if (free.some((range) => slotIn(range, size, alignmentOf(top)))) return undefined;
   return {
     cause: 'bridge-window-too-small',
     confidence: 'likely',
     fault: true,
     weight: 84,
     summary: `${nameOfStory(nearest)} has ${formatSize(nearest.placed.size)}, and ${nameOfStory(top)} below it needs ${formatSize(size)}.`,
-    evidence: cite(placedLine(nearest), failureLine(top), failureLine(leaf)),
-    proof: `Window ${rangeText(nearest.placed)}; asked for are ${bytes(size)}${size > nearest.placed.size ? `, ${hex(size - nearest.placed.size)} more` : ', and no aligned place of that size lies in it'}. The window itself was assigned, so what is above it is not what is short.`,
+    evidence: cite(placedLine(nearest), failureLine(top), failureLine(leaf), inside.slice(0, 3).map(placedLine)),
+    proof: `Window ${rangeText(nearest.placed)}; asked for are ${bytes(size)}${
+      size > nearest.placed.size
+        ? `, ${hex(size - nearest.placed.size)} more`
+        : `, and no aligned place of that size lies in it${
+            inside.length > 0
+              ? ` beside ${inside
+                  .map((one) => `${nameOfStory(one)} at ${one.placed?.toString() ?? ''}`)
+                  .slice(0, 3)
+                  .join(', ')}`
+              : ''
+          }`
+    }. The window itself was assigned, so what is above it is not what is short.`,
     remedies: widerBridge(scene.stack, size, top.prefetchable, isHotplugged(scene, top)),
     missing: [ask.bridges],
   };

@@ -1,5 +1,4 @@
 import { formatSize, hex } from '../../address/format.js';
-import { RangeSet } from '../../address/range-set.js';
 import { formatBdf } from '../../pci/bdf.js';
 import { ask } from '../missing.js';
 import type { Candidate } from '../finding.js';
@@ -7,7 +6,7 @@ import { widerBridge } from '../remedies/windows.js';
 import type { Scene, SceneBridge } from '../scene/scene.js';
 import { besideSiblings, lateWindow, narrowAbove, outgrown, refusedAbove } from './bridge-signs.js';
 import { cite, failureLine, placedLine } from './cite.js';
-import { alignmentOf, nameOfStory, reachOf, windowOf, type Bottleneck } from './demand.js';
+import { alignmentFor, freeOf, nameOfStory, placedOn, reachOf, windowOf, type Bottleneck } from './demand.js';
 import { bytes, rangeText, slotIn, sumOf } from './fit.js';
 import { isHotplugged } from './hotplug.js';
 
@@ -43,21 +42,11 @@ function judgeOne(scene: Scene, { top, leaf, above }: Bottleneck, all: readonly 
   const size = top.size ?? 0n;
   const late = lateWindow(scene, top, leaf);
   if (late) return late;
-  const inside = scene.stories.filter(
-    ({ placed, space, file, boot, address }) =>
-      placed !== undefined &&
-      space === 'memory' &&
-      file === top.file &&
-      boot === top.boot &&
-      address.segment === above.address.segment &&
-      address.bus === above.secondary,
-  );
-  const taken = inside.flatMap(({ placed }) => placed ?? []);
-  const fits = open.some(
-    (window) =>
-      window.placed &&
-      [...RangeSet.of([window.placed]).subtract(taken)].some((free) => slotIn(free, size, alignmentOf(top))),
-  );
+  const ranges = open.flatMap(({ placed }) => placed ?? []);
+  const inside = placedOn(scene, above.secondary, top, ranges);
+  const free = freeOf(ranges, inside);
+  const alignment = alignmentFor(top, all);
+  const fits = free.some((range) => slotIn(range, size, alignment));
   const window = open[0];
   const evidence = cite(
     failureLine(top),
@@ -67,22 +56,17 @@ function judgeOne(scene: Scene, { top, leaf, above }: Bottleneck, all: readonly 
     siblings.map(failureLine),
     inside.slice(0, 3).map(placedLine),
   );
-  const remedies = widerBridge(
-    scene.stack,
-    need,
-    kinds.length > 1,
-    isHotplugged(scene) || scene.stack.isGuest === true,
-  );
+  const remedies = widerBridge(scene.stack, need, kinds.length > 1, isHotplugged(scene));
   const base = { cause: 'bridge-window-too-small', fault: true, evidence, remedies } as const;
   const at = formatBdf(above.address);
   if (window?.placed && !fits) {
-    const full = size <= window.placed.size && inside.length > 0;
+    const left = free.reduce((most, range) => (range.size > most ? range.size : most), 0n);
     return {
       ...base,
       confidence: 'certain',
       weight: 88,
       summary: `Bridge ${at} has a ${window.name === 'memory' ? 'memory' : 'prefetchable'} window of ${formatSize(window.placed.size)}, and ${nameOfStory(top)} behind it needs ${formatSize(size)}.`,
-      proof: `${bridgeText(above)}: window ${rangeText(window.placed)}; asked for are ${bytes(size)}${size > window.placed.size ? `, ${hex(size - window.placed.size)} more than it has` : full ? `, and ${inside.map(nameOfStory).slice(0, 3).join(', ')} take the rest` : ', and no aligned place of that size lies in it'}. The bridge's own window did not fail, so the host bridge is not what is short.`,
+      proof: `${bridgeText(above)}: window ${rangeText(window.placed)}; asked for are ${bytes(size)}${size > window.placed.size ? `, ${hex(size - window.placed.size)} more than it has` : inside.length > 0 ? `; beside ${inside.map(nameOfStory).slice(0, 3).join(', ')} the largest free piece is ${bytes(left)}${left >= size ? `, without a place aligned to ${formatSize(alignment)}` : ''}` : `, and no place aligned to ${formatSize(alignment)} lies in it`}. The bridge's own window did not fail, so the host bridge is not what is short.`,
     };
   }
   if (window?.placed && need > window.placed.size) {

@@ -1,4 +1,6 @@
 import { MiB } from '../../address/kinds.js';
+import type { AddressRange } from '../../address/range.js';
+import { RangeSet } from '../../address/range-set.js';
 import { formatBdf } from '../../pci/bdf.js';
 import { bridgeAbove, isRootBus, type Scene, type SceneBridge } from '../scene/scene.js';
 import type { Story } from '../scene/stories.js';
@@ -94,3 +96,29 @@ export function windowOf(
 
 /** What a resource is aligned to at least: a BAR to its size, a bridge's window to 1 MiB. */
 export const alignmentOf = ({ isWindow, size }: Story): bigint => (isWindow || size === undefined ? MiB : size);
+
+/** The same, with what has to lie in the window: the largest BAR that failed for it. */
+export const alignmentFor = (top: Story, all: readonly Bottleneck[]): bigint =>
+  all
+    .filter((one) => one.top === top && !one.leaf.isVf)
+    .map(({ leaf }) => alignmentOf(leaf))
+    .reduce((most, one) => (one > most ? one : most), alignmentOf(top));
+
+/** What is placed on a bus, in one of the ranges. */
+export function placedOn(scene: Scene, bus: number, near: Story, ranges: readonly AddressRange[]): Story[] {
+  return scene.stories.filter(
+    ({ placed, space, file, boot, address }) =>
+      placed !== undefined &&
+      space === 'memory' &&
+      file === near.file &&
+      boot === near.boot &&
+      address.segment === near.address.segment &&
+      address.bus === bus &&
+      ranges.some((range) => range.covers(placed)),
+  );
+}
+
+/** What things that are placed leave of ranges. */
+export const freeOf = (ranges: readonly AddressRange[], taken: readonly Story[]): AddressRange[] => [
+  ...RangeSet.of(ranges).subtract(taken.flatMap(({ placed }) => placed ?? [])),
+];

@@ -5,7 +5,10 @@ import { isRootBus, type Scene } from '../scene/scene.js';
 import type { Candidate } from '../finding.js';
 import type { Story } from '../scene/stories.js';
 import { cite, failureLine, placedLine } from './cite.js';
-import type { Bottleneck } from './demand.js';
+import { alignmentFor, freeOf, nameOfStory, placedOn, type Bottleneck } from './demand.js';
+import { ask } from '../missing.js';
+import { widerBridge } from '../remedies/windows.js';
+import { isHotplugged } from './hotplug.js';
 import { bytes, rangeText, slotIn, sumOf } from './fit.js';
 import { canPack } from './packing.js';
 
@@ -99,5 +102,53 @@ export function tooMany(
     ),
     proof: `${sizes.map((size) => formatSize(size)).join(' + ')} = ${bytes(sumOf(sizes))} in ${windows.map(rangeText).join(', ')}: solved exactly, there is no placement, in whatever order.`,
     remedies: [],
+  };
+}
+
+/**
+ * Something behind a bridge failed, no window above it did, and the host bridge has a place for it: a window between is full.
+ */
+export function fullBridge(
+  { scene, main, failures }: Context,
+  usable: readonly HostWindow[],
+  placed: readonly Story[],
+): Candidate | undefined {
+  if (main.atRoot) return undefined;
+  const { top, leaf } = main;
+  const size = top.size ?? 0n;
+  const free = freeOf(
+    usable.map(({ range }) => range),
+    placed,
+  ).find((range) => slotIn(range, size, alignmentFor(top, failures)));
+  if (!free) return undefined;
+  const { bus } = top.address;
+  const beside = placedOn(
+    scene,
+    bus,
+    top,
+    usable.map(({ range }) => range),
+  );
+  return {
+    cause: 'bridge-window-too-small',
+    confidence: 'likely',
+    fault: true,
+    weight: 82,
+    summary: `The host bridge has room for ${nameOfStory(top)} (${formatSize(size)}); the window of a bridge between has not.`,
+    evidence: cite(
+      failureLine(top),
+      usable.map(({ line }) => line),
+      failureLine(leaf),
+      beside.slice(0, 3).map(placedLine),
+    ),
+    proof: `It is on bus ${bus.toString(16).padStart(2, '0')}, behind a bridge whose own window did not fail. In the host bridge's windows ${rangeText(free)} is free of what the input shows, with an aligned place for ${bytes(size)}.${
+      beside.length > 0
+        ? ` Beside it, in the same bridge's window, lie ${beside
+            .map((one) => `${nameOfStory(one)} at ${one.placed?.toString() ?? ''}`)
+            .slice(0, 3)
+            .join(', ')}.`
+        : ''
+    }`,
+    remedies: widerBridge(scene.stack, size, top.prefetchable, isHotplugged(scene, top)),
+    missing: [ask.bridges],
   };
 }

@@ -9,7 +9,17 @@ import type { Story } from '../scene/stories.js';
 import { cite, failureLine, placedLine } from './cite.js';
 import { nameOfStory, reachOf } from './demand.js';
 import { bytes, noSlotSentence, rangeText, sumOf } from './fit.js';
-import { demandIn, failureLines, largest, leaves, noAlignedSlot, tooMany, tops, type Context } from './host-context.js';
+import {
+  demandIn,
+  failureLines,
+  fullBridge,
+  largest,
+  leaves,
+  noAlignedSlot,
+  tooMany,
+  tops,
+  type Context,
+} from './host-context.js';
 import { isHotplugged } from './hotplug.js';
 import { judgeLow } from './host-low.js';
 import { takenAway, withdrawnFrom } from './withdrawn.js';
@@ -86,7 +96,8 @@ export function judgeHigh(context: Context): Candidate | undefined {
   const crowded = tooMany(context, high, demand.placed);
   if (crowded) return { ...crowded, remedies: moreRoomAbove(scene.stack, demand.total * 2n) };
   return (
-    withdrawnFrom(scene, main, windows) ?? {
+    withdrawnFrom(scene, main, windows) ??
+    fullBridge(context, high, demand.placed) ?? {
       ...base,
       evidence: cite(failureLine(top), window.line, base.evidence),
       cause: 'aperture64-too-small',

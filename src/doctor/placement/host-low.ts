@@ -6,10 +6,21 @@ import type { Candidate, Missing } from '../finding.js';
 import { moreRoomBelow } from '../remedies/windows.js';
 import type { HostWindow } from '../scene/host-windows.js';
 import type { Scene } from '../scene/scene.js';
+import type { Story } from '../scene/stories.js';
 import { cite, failureLine, placedLine } from './cite.js';
-import { nameOfStory } from './demand.js';
+import { alignmentFor, freeOf, nameOfStory } from './demand.js';
 import { bytes, noSlotSentence, rangeText, slotIn, sumOf } from './fit.js';
-import { demandIn, failureLines, largest, noAlignedSlot, tooMany, tops, type Context } from './host-context.js';
+import {
+  compareSizes,
+  demandIn,
+  failureLines,
+  fullBridge,
+  largest,
+  noAlignedSlot,
+  tooMany,
+  tops,
+  type Context,
+} from './host-context.js';
 import { takenAway, withdrawnFrom } from './withdrawn.js';
 
 /** What needs an address below 4 GiB on a host bridge's bus. */
@@ -79,7 +90,12 @@ export function judgeLow(context: Context): Candidate | undefined {
   }
   const crowded = tooMany(context, usable, demand.placed);
   if (crowded) return { ...crowded, remedies: moreRoomBelow(scene.stack, demand.total * 2n) };
-  return withdrawnFrom(scene, main, usable) ?? flagged(context, window) ?? tight(context, window);
+  return (
+    withdrawnFrom(scene, main, usable) ??
+    flagged(context, window) ??
+    fullBridge(context, usable, demand.placed) ??
+    tight(context, usable, window, demand.placed)
+  );
 }
 
 /**
@@ -148,6 +164,17 @@ function flagged({ scene, main }: Context, window: HostWindow): Candidate | unde
   const fromTree = scene.stack.deviceTree || window.prefetchable;
   if (!fromTree || scene.stack.arch === 'x86_64') return undefined;
   const { top } = main;
+  // Something of the same kind lies there: the kernel takes the window for what it is.
+  const used = scene.stories.some(
+    ({ placed, space, prefetchable, wide, name, file, boot }) =>
+      placed !== undefined &&
+      space === 'memory' &&
+      file === top.file &&
+      boot === top.boot &&
+      (name === 'memory' || (!wide && !prefetchable)) &&
+      window.range.covers(placed),
+  );
+  if (used) return undefined;
   const older = scene.stories.find(
     (story) => story !== top && story.name === top.name && story.outcome === 'placed' && story.file !== top.file,
   );
@@ -175,19 +202,45 @@ function flagged({ scene, main }: Context, window: HostWindow): Candidate | unde
   };
 }
 
-/** Everything that is known fits, and yet there was no space. */
-function tight(context: Context, window: HostWindow): Candidate {
-  const { scene, main } = context;
+/** There was no space, and neither the sizes nor the alignment by themselves tell why. */
+function tight(
+  context: Context,
+  usable: readonly HostWindow[],
+  window: HostWindow,
+  placed: readonly Story[],
+): Candidate {
+  const { scene, main, failures } = context;
   const { top } = main;
-  return {
+  const size = top.size ?? 0n;
+  const free = freeOf(
+    usable.map(({ range }) => range),
+    placed,
+  );
+  const alignment = alignmentFor(top, failures);
+  const full = placed.length > 0 && !free.some((range) => slotIn(range, size, alignment));
+  const left = free.toSorted((a, b) => compareSizes(b.size, a.size))[0];
+  const base = {
     cause: 'window-too-small-32bit',
-    confidence: 'possible',
     fault: true,
+    remedies: moreRoomBelow(scene.stack, size),
+  } as const;
+  if (full) {
+    return {
+      ...base,
+      confidence: 'likely',
+      weight: 80,
+      summary: `${nameOfStory(top)} found no ${formatSize(size)} in the host bridge's window below 4 GiB: what is placed there leaves no aligned place.`,
+      evidence: cite(failureLine(top), window.line, failureLine(main.leaf), placed.slice(0, 6).map(placedLine)),
+      proof: `${placed.length} resources on the host bridge's bus take ${bytes(sumOf(placed.map(({ placed: at }) => at?.size ?? 0n)))} of ${rangeText(window.bars)}. ${left ? `The largest free piece is ${rangeText(left)}` : 'Nothing is left'}; ${bytes(size)} with an alignment of ${formatSize(alignment)} do not fit. The sum of all sizes would: another order of placement may hold everything.`,
+    };
+  }
+  return {
+    ...base,
+    confidence: 'possible',
     weight: 60,
-    summary: `${nameOfStory(top)} found no ${formatSize(top.size ?? 0n)} in the host bridge's window below 4 GiB, although what the input shows would fit.`,
+    summary: `${nameOfStory(top)} found no ${formatSize(size)} in the host bridge's window below 4 GiB, although what the input shows would fit.`,
     evidence: cite(failureLine(top), window.line, failureLine(main.leaf)),
-    proof: `${bytes(top.size ?? 0n)} against ${rangeText(window.bars)}: the rest of the window is taken by devices or reservations that the input does not show.`,
-    remedies: moreRoomBelow(scene.stack, top.size ?? 0n),
+    proof: `${bytes(size)} against ${rangeText(window.bars)}: the rest of the window is taken by devices or reservations that the input does not show.`,
     missing: [ask.windows, ask.iomem],
   };
 }

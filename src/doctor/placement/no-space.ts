@@ -32,9 +32,17 @@ export function failuresOf(scene: Scene): Failures {
 /** The room that the kernel keeps in a hot-plug port's window unless it is told otherwise (DEFAULT_HOTPLUG_MMIO_SIZE). */
 const HOTPLUG_RESERVE = 2n * MiB;
 
+/** The log shows the boot from its enumeration on, so that a BAR without a place would show, too. */
+const isWhole = ({ evidence }: Scene, { address, file, boot }: Story): boolean =>
+  evidence.functions.some(
+    ({ address: at, line }) => line.source.file === file && line.boot === boot && formatBdf(at) === formatBdf(address),
+  );
+
 /** Room for a device that may come later: nothing behind the port misses it. */
 function isSpare(scene: Scene, story: Story): boolean {
-  if (!story.isWindow || story.size === undefined || story.size > HOTPLUG_RESERVE) return false;
+  if (!story.isWindow || story.size === undefined) return false;
+  const whole = isWhole(scene, story);
+  if (story.size > HOTPLUG_RESERVE && !whole) return false;
   const bridge = scene.bridges.find(
     ({ address, file, boot }) =>
       file === story.file && boot === story.boot && formatBdf(address) === formatBdf(story.address),
@@ -44,6 +52,8 @@ function isSpare(scene: Scene, story: Story): boolean {
       other.outcome === 'failed' &&
       other.space === 'memory' &&
       other.name !== 'rom' &&
+      // In a whole log windows further down say nothing that the BARs in them do not say.
+      !(whole && other.isWindow) &&
       other.file === story.file &&
       other.boot === story.boot &&
       other.address.segment === story.address.segment &&
@@ -109,10 +119,18 @@ export function harmlessFailures({ real, vf, optional, recovered }: Failures): C
   if (own.length > 0) {
     reasons.push(`${own.map(nameOfStory).join(', ')}: a port's own BAR, which nothing uses`);
   }
-  if (recovered.length > 0) {
-    const [one] = recovered;
+  const asked = recovered.filter(({ events }) => events.some(({ verb }) => verb === 'no-space'));
+  const moved = recovered.filter((story) => !asked.includes(story));
+  for (const [group, why] of [
+    [asked, 'failed at first (the kernel asks for optional room beyond what is needed)'],
+    [moved, 'could not stay where firmware had left'],
+  ] as const) {
+    const [one] = group;
+    if (!one) continue;
+    const many = group.length > 1;
+    const what = group === moved ? (many ? ' them' : ' it') : '';
     reasons.push(
-      `${recovered.length} resource${recovered.length > 1 ? 's' : ''} failed at first (the kernel asks for optional room beyond what is needed) and ${recovered.length > 1 ? 'have their places' : 'has its place'} in the end${one?.placed ? `: ${nameOfStory(one)} at ${one.placed.toString()}` : ''}`,
+      `${group.length} resource${many ? 's' : ''} ${why}${what} and ${many ? 'have their places' : 'has its place'} in the end${one.placed ? `: ${nameOfStory(one)} at ${one.placed.toString()}` : ''}`,
     );
   }
   const alone = real.length === 0 && vf.length === 0;

@@ -188,8 +188,15 @@ export function widerBridge(stack: Stack, need: bigint, prefetchable: boolean, h
     remedies.push({
       change: `-device pcie-root-port,…,${prefetchable ? 'pref64-reserve' : 'mem-reserve'}=${reserve}`,
       where: stack.vmm === 'kata' ? 'kata' : 'qemu',
-      why: 'firmware and guest keep this much room in the port’s window for a device that is plugged in later',
+      why: 'the firmware then keeps this much room in the port’s window, also for a device that is plugged in later',
     });
+    if (!stack.deviceTree && !hotplugged) {
+      remedies.push({
+        change: 'pci=realloc (on the guest’s kernel command line)',
+        where: 'guest-kernel',
+        why: 'lets the guest’s kernel size bridge windows anew where firmware made them too small and the host bridge has room',
+      });
+    }
     if (stack.vmm === 'kata') {
       remedies.push({
         change:

@@ -23,6 +23,8 @@ export interface KernelBridge {
 }
 
 const identity = /^\[([0-9a-f]{4}):([0-9a-f]{4})\] type ([0-9a-f]{2}) class (0x[0-9a-f]{6})/;
+/** `bridge window [mem …] to [bus 09] add_size 200000`, while the kernel sizes windows (drivers/pci/setup-bus.c). */
+const sized = /^bridge window \[[^\]]{1,60}\] to \[bus ([0-9a-f]{2})(?:-([0-9a-f]{2}))?\]/;
 const bridge = /(?:PCI|CardBus) bridge(?: to|,) \[?(?:bus |secondary bus [0-9a-f]{4}:)([0-9a-f]{2})(?:-([0-9a-f]{2}))?/;
 
 /** Which function there is, and which buses a bridge routes. */
@@ -42,7 +44,7 @@ export function kernelFact(line: LogLine): KernelFunction | KernelBridge | undef
       line,
     };
   }
-  const to = bridge.exec(message);
+  const to = bridge.exec(message) ?? sized.exec(message);
   if (!to?.[1]) return undefined;
   const secondary = parseInt(to[1], 16);
   return { kind: 'bridge', address, secondary, subordinate: parseInt(to[2] ?? to[1], 16), line };

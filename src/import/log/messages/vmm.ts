@@ -15,6 +15,12 @@ export const vmmRules = [
     'PA space',
     'ddress',
   ),
+  // Hyper-V, VM worker process
+  rule(
+    'mmio-above-width',
+    /MMIO region \(0x(?<need>[0-9a-f]+)\) is above the (?:the )?supported physical address range[^\n]*below 0x(?<end>[0-9a-f]+)/,
+    'MMIO region (',
+  ),
   rule(
     'phys-bits-differ',
     /Host physical bits \((?<host>\d+)\) does not match phys-bits property \((?<guest>\d+)\)/,
@@ -130,6 +136,12 @@ export const vmmRules = [
     'Mem: ',
     'Above4G: ',
     'Io: ',
+  ),
+  rule(
+    'edk2-enumerated',
+    /PciBus: (?:Discovered PCI|Resource Map|HostBridge->)|PciHostBridge: SubmitResources/,
+    'PciBus: ',
+    'PciHostBridge: ',
   ),
   rule('edk2-mmio-space', /PlatformDynamicMmioWindow: +MMIO Space 0x(?<size>[0-9A-F]+)/i, 'MMIO Space'),
   rule('edk2-mmio64', /Pci64Base=0x(?<base>[0-9A-F]+) Pci64Size=0x(?<size>[0-9A-F]+)/i, 'Pci64Size'),
