@@ -1,5 +1,6 @@
 import { buildApplication, buildRouteMap, help, version, type Application } from '@stricli/core';
 import { VERSION } from './version.js';
+import { attachCommand } from './commands/attach.js';
 import { boardsCommand } from './commands/boards.js';
 import { importCommand } from './commands/import.js';
 import { doctorCommand } from './commands/doctor.js';
@@ -15,6 +16,7 @@ import { usageText } from './usage.js';
 
 const commands = {
   run: runCommand,
+  attach: attachCommand,
   plan: planCommand,
   predict: predictCommand,
   verify: verifyCommand,

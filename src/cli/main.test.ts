@@ -59,7 +59,7 @@ const run = async (argv: string, options: RunOptions = {}) => {
 };
 
 describe('what people see', () => {
-  it.each(['', '--help', 'plan --help', 'run --help', 'verify --help'])('pinbar %s', async (argv) => {
+  it.each(['', '--help', 'plan --help', 'run --help', 'attach --help', 'verify --help'])('pinbar %s', async (argv) => {
     expect(transcript(await run(argv))).toMatchSnapshot();
   });
 

@@ -6,6 +6,7 @@ import { Exit, Problem } from '../problem/problem.js';
 import { program, verifyProgramme, type Mismatch } from '../program/program.js';
 import type { Programme } from '../program/programme.js';
 import { crossCheck } from './crosscheck.js';
+import type { PinnableMachine } from './machines/machine.js';
 import { openMachine } from './machines/open.js';
 import { placeAgain, placeMachine } from './placement.js';
 import { queryPci, type QemuFunction } from './query-pci.js';
@@ -41,6 +42,7 @@ export type Phase = 'looking' | 'programming' | 'programmed';
 /**
  * Enumerates a machine that waits before its first instruction, solves, programs it, and checks the result against QEMU.
  * @param reached is called with each phase as it begins
+ * @param watched the machine as it is to be used from then on
  * @throws Problem with exit code 1, 2 or 3
  */
 export async function prepareMachine(
@@ -48,11 +50,12 @@ export async function prepareMachine(
   wanted: Wanted,
   report: PrepareReport,
   reached: (phase: Phase) => void,
+  watched: (machine: PinnableMachine) => PinnableMachine = (machine) => machine,
 ): Promise<Ready> {
   const { qmp } = connection;
   reached('looking');
   report.stage('looking at the machine');
-  const machine = await openMachine({ ...connection, request: wanted });
+  const machine = watched(await openMachine({ ...connection, request: wanted }));
   for (const notice of machine.notices) report.notice(notice);
 
   report.stage('enumerating, solving and programming');

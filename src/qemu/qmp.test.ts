@@ -197,6 +197,23 @@ describe('QMP', () => {
     await qmp.closed;
   });
 
+  it('with patience, an answer that does not come is a lost connection, and one that is not owed may take for ever', async () => {
+    const [own, far] = duplexPair();
+    const qmp = new Qmp(own, 40);
+    const peer = new Peer(far);
+    await new Promise((resolve) => setTimeout(resolve, 80));
+    const answered = qmp.execute('a');
+    await peer.first(1);
+    peer.send('{"return": 1, "id": 1}');
+    expect(await answered).toBe(1);
+    await new Promise((resolve) => setTimeout(resolve, 80));
+    await expect(qmp.execute('b')).rejects.toMatchObject({
+      code: 'qmp-lost',
+      message: 'the QMP connection to QEMU was lost (no answer for 0.04 seconds)',
+    });
+    await qmp.closed;
+  });
+
   it('understands a session byte by byte', async () => {
     const { qmp, peer } = connect();
     const events: unknown[] = [];

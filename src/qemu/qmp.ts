@@ -74,8 +74,14 @@ export class Qmp {
   #fail: (problem: Problem) => void = () => undefined;
   #lost: Problem | undefined;
   #nextId = 1;
+  #timer: NodeJS.Timeout | undefined;
+  #lose: (why: string) => void = () => undefined;
 
-  constructor(private readonly stream: Duplex) {
+  /** @param patience milliseconds without a byte after which an answer that is owed counts as lost; undefined: it may take for ever */
+  constructor(
+    private readonly stream: Duplex,
+    private readonly patience?: number,
+  ) {
     this.#greeting = new Promise((resolve, reject) => {
       this.#greeted = resolve;
       this.#fail = reject;
@@ -88,15 +94,18 @@ export class Qmp {
       } catch (error) {
         stream.destroy(error instanceof Error ? error : undefined);
       }
+      this.#wait();
     });
     this.closed = new Promise((resolve) => {
       const lose = (why: string) => {
+        clearTimeout(this.#timer);
         this.#lost ??= new Problem('qmp-lost', `the QMP connection to QEMU was lost (${why})`, { exit: Exit.outside });
         this.#fail(this.#lost);
         for (const { reject } of this.#waiting.values()) reject(this.#lost);
         this.#waiting.clear();
         resolve();
       };
+      this.#lose = lose;
       stream.on('error', (error) => lose(error.message));
       stream.on('end', () => lose('QEMU closed it'));
       stream.on('close', () => lose('it was closed'));
@@ -141,6 +150,7 @@ export class Qmp {
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { command, resolve, reject });
       this.stream.write(`${JSON.stringify({ execute: command, ...(args ? { arguments: args } : {}), id })}\n`);
+      this.#wait();
     });
   }
 
@@ -152,6 +162,18 @@ export class Qmp {
 
   close(): void {
     this.stream.destroy();
+  }
+
+  /** From now on, an answer that is owed may take its time. */
+  #wait(): void {
+    const { patience } = this;
+    if (patience === undefined) return;
+    clearTimeout(this.#timer);
+    if (this.#waiting.size === 0 || this.#lost) return;
+    this.#timer = setTimeout(() => {
+      this.#lose(`no answer for ${patience / 1000} seconds`);
+      this.stream.destroy();
+    }, patience);
   }
 
   #line(line: string): void {

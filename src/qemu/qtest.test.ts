@@ -188,4 +188,14 @@ describe('qtest', () => {
     expect(await waiting).toBe('qtest-lost');
     await qtest.closed;
   });
+
+  it('asks once more where somebody before has left half a line', async () => {
+    const { qtest, peer } = connect();
+    const negotiated = qtest.negotiate();
+    await peer.first(1);
+    peer.send("FAIL Unknown command '$qSupported#37endianness'");
+    expect(await peer.first(2)).toEqual(['endianness', 'endianness']);
+    peer.send('OK little');
+    await negotiated;
+  });
 });

@@ -27,6 +27,21 @@ export interface RunFlags {
   readonly verbose: boolean;
 }
 
+export interface AttachFlags {
+  readonly qmp?: string;
+  readonly qtest?: string;
+  readonly gdb?: string;
+  readonly pin?: readonly string[];
+  readonly reserve?: readonly string[];
+  readonly machine?: string;
+  readonly out?: string;
+  readonly json: boolean;
+  readonly resume: boolean;
+  readonly once: boolean;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+}
+
 export interface ScanFlags {
   readonly root?: string;
   readonly out?: string;

@@ -68,24 +68,36 @@ export function machineTypeOf(command: QemuCommandLine): MachineType {
       { hint: 'pinbar plan solves machine files of boards that pinbar does not know, with board: none' },
     );
   }
-  const type = machineOf(command).type ?? (arch && defaultTypes[arch]);
-  const boards = known.filter((one) => arch === undefined || one.arches.includes(arch));
-  const names = boards.map(({ board }) => board).join(' or ');
+  const given = machineOf(command).type;
+  const type = given ?? (arch && defaultTypes[arch]);
   if (type === undefined) {
     throw new Problem(
       'machine-missing',
       `the QEMU command line names no machine, and ${command.program} has no default`,
       {
-        hint: `add -machine ${boards[0]?.board ?? 'virt'}`,
+        hint: `add -machine ${boardsOf(arch)[0]?.board ?? 'virt'}`,
       },
     );
   }
+  return boardOfType(
+    type,
+    arch,
+    given === undefined ? `no -machine is given, which means ${type}` : `-machine ${type}`,
+  );
+}
+
+/**
+ * The board that a machine type is a version of.
+ * @param shown how messages call it
+ * @throws Problem `machine-unsupported`, exit 1
+ */
+export function boardOfType(type: string, arch: Arch | undefined, shown: string): MachineType {
+  const boards = boardsOf(arch);
+  const names = boards.map(({ board }) => board).join(' or ');
   const found = boards.find((one) => one.names.test(type));
   const first = found?.arches[0];
   if (!found || !first) {
     const named = unsupported.find((one) => one.names.test(type));
-    const shown =
-      machineOf(command).type === undefined ? `no -machine is given, which means ${type}` : `-machine ${type}`;
     throw new Problem(
       'machine-unsupported',
       `${shown}: pinbar cannot pin on it${named ? `, because ${named.why}` : `; pinbar run works with the board ${names}, which has PCI Express`}`,
@@ -94,3 +106,6 @@ export function machineTypeOf(command: QemuCommandLine): MachineType {
   }
   return { arch: arch ?? first, board: found.board, type };
 }
+
+const boardsOf = (arch: Arch | undefined): Known[] =>
+  known.filter((one) => arch === undefined || one.arches.includes(arch));
