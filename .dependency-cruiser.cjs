@@ -6,6 +6,7 @@ const rows = [
   ['cli', 'web'],
   ['qemu', 'twin', 'host'],
   ['doctor'],
+  ['size'],
   ['export', 'guests'],
   ['import'],
   ['qemu/args', 'sim'],
@@ -49,7 +50,7 @@ module.exports = {
       comment: 'the core works in a browser too: no Node API',
       severity: 'error',
       from: {
-        path: '^src/(problem|address|pci|machine|enumerate|place|program|pin|sim|guests|devicetree|acpi|import|export|doctor)/',
+        path: '^src/(problem|address|pci|machine|enumerate|place|program|pin|sim|guests|devicetree|acpi|import|export|size|doctor)/',
         pathNot: '[.]test[.]ts$',
       },
       to: { dependencyTypes: ['core'] },

@@ -6,6 +6,7 @@ import { boardsSchema } from '../src/machine/boards/json.js';
 import { machineFileDefinitions, machineFileSchema } from '../src/machine/schema.js';
 import { diagnosisSchema } from '../src/doctor/schema.js';
 import { planSchema } from '../src/place/plan-schema.js';
+import { sizeSchema } from '../src/size/schema.js';
 
 type Schema = v.GenericSchema;
 
@@ -39,5 +40,6 @@ export const schemas = (): Readonly<Record<string, string>> => ({
   'machine.schema.json': jsonSchema('urn:pinbar:machine:1', machineFileSchema, machineFileDefinitions),
   'plan.schema.json': jsonSchema('urn:pinbar:plan:1', planSchema),
   'prediction.schema.json': jsonSchema('urn:pinbar:prediction:1', predictionSchema),
+  'size.schema.json': jsonSchema('urn:pinbar:size:1', sizeSchema),
   'doctor.schema.json': jsonSchema('urn:pinbar:doctor:1', diagnosisSchema),
 });

@@ -7,6 +7,7 @@ import { doctorCommand } from './commands/doctor.js';
 import { planCommand } from './commands/plan.js';
 import { predictCommand } from './commands/predict.js';
 import { runCommand } from './commands/run.js';
+import { sizeCommand } from './commands/size.js';
 import { scanCommand } from './commands/scan.js';
 import { twinCommand } from './commands/twin.js';
 import { verifyCommand } from './commands/verify.js';
@@ -23,6 +24,7 @@ const commands = {
   scan: scanCommand,
   boards: boardsCommand,
   import: importCommand,
+  size: sizeCommand,
   doctor: doctorCommand,
   twin: twinCommand,
 };

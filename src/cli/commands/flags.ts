@@ -88,3 +88,10 @@ export interface TwinFlags {
   readonly memory: string;
   readonly json: boolean;
 }
+
+export interface SizeFlags {
+  readonly bar?: readonly string[];
+  readonly devices?: string;
+  readonly ram?: string;
+  readonly json: boolean;
+}
