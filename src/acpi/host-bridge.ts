@@ -1,6 +1,6 @@
 import { hex } from '../address/format.js';
 import { FOUR_GIB } from '../address/kinds.js';
-import type { AddressRange } from '../address/range.js';
+import { AddressRange } from '../address/range.js';
 import { Exit, Problem } from '../problem/problem.js';
 import { concat, readLittle } from './bytes.js';
 import { definitions, type Definition } from './namespace.js';
@@ -82,6 +82,18 @@ export function moveHighWindow(dsdt: Uint8Array, to: AddressRange, bridge = QEMU
   const edited = dsdt.slice();
   setRange(edited, only, to.base, to.limit);
   return withChecksum(edited);
+}
+
+/** The memory windows of all other devices: what their _CRS hands on. */
+export function windowsOfOthers(dsdt: Uint8Array, bridge = QEMU_HOST_BRIDGE): AddressRange[] {
+  requireTable(dsdt, 'DSDT');
+  return [...definitions(dsdt)]
+    .filter(({ kind, path }) => kind === 'name' && path.endsWith('._CRS') && path !== `${bridge}._CRS`)
+    .flatMap((one) => {
+      const content = bufferAt(dsdt, one);
+      return content ? decodeAddressSpaces(dsdt.subarray(content.start, content.end)) : [];
+    })
+    .flatMap(({ kind, base, limit }) => (kind === 'memory' && base <= limit ? [AddressRange.of(base, limit)] : []));
 }
 
 export const isHigh = ({ kind, width, base }: AddressSpace): boolean =>
