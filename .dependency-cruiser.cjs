@@ -10,6 +10,7 @@ const rows = [
   ['export', 'guests'],
   ['import'],
   ['qemu/args', 'sim'],
+  ['uefi'],
   ['devicetree', 'acpi'],
   ['pin'],
   ['program'],
@@ -50,7 +51,7 @@ module.exports = {
       comment: 'the core works in a browser too: no Node API',
       severity: 'error',
       from: {
-        path: '^src/(problem|address|pci|machine|enumerate|place|program|pin|sim|guests|devicetree|acpi|import|export|size|doctor)/',
+        path: '^src/(problem|address|pci|machine|enumerate|place|program|pin|sim|guests|devicetree|acpi|uefi|import|export|size|doctor)/',
         pathNot: '[.]test[.]ts$',
       },
       to: { dependencyTypes: ['core'] },
