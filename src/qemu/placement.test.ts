@@ -21,7 +21,13 @@ function open(machine: Machine): PinnableMachine {
     windows: Object.fromEntries(hostBridges.map(({ id, windows }) => [id, windows])),
   };
   const { access, hosts } = simulate(machine);
-  return { access, hosts, base, notices: [], reopen: () => Promise.resolve(), deliver: () => Promise.resolve() };
+  const nothing = () => Promise.resolve();
+  const uefi = {
+    doorbell: { rung: () => Promise.resolve(false), quiet: nothing },
+    base: () => base,
+    editDsdt: (dsdt: Uint8Array) => dsdt,
+  };
+  return { access, hosts, base, notices: [], reopen: nothing, deliver: nothing, uefi };
 }
 const qmp = { execute: () => Promise.resolve([]) } as unknown as Qmp;
 const silent = () => undefined;

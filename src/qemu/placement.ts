@@ -1,8 +1,9 @@
 import { enumerate } from '../enumerate/enumerate.js';
 import { toMachine } from '../enumerate/to-machine.js';
 import type { SeenFunction } from '../enumerate/topology.js';
-import type { Machine, MachineFunction } from '../machine/model.js';
+import { eachFunction, type Machine, type MachineFunction } from '../machine/model.js';
 import { formatBdf } from '../pci/bdf.js';
+import { adopt } from '../pin/adopt.js';
 import { keepPlan, onlyOf, without, type Changes } from '../pin/keep.js';
 import { pin, planOf, type Pinned } from '../pin/pin.js';
 import { applyMachineFile, applyPins } from '../pin/pins.js';
@@ -34,13 +35,49 @@ export async function placeMachine(
     machine.hosts,
     async (topology) => {
       const found = toMachine(topology, machine.base, { name: await namer(qmp), reserveAsAsked: true });
-      const file = wanted.machineFile;
-      const asked = applyPins(file ? applyMachineFile(found, file.machine, file.name) : found, wanted.pins);
-      const roomy = applyReserves(asked, wanted.reserves);
-      return machine.constrain?.(roomy, notice) ?? roomy;
+      const asked = withWishes(found, wanted);
+      return machine.constrain?.(asked, notice) ?? asked;
     },
     { place: within(wanted.timeLimit) },
   );
+}
+
+/**
+ * Enumerates, solves and programs a machine that UEFI firmware has placed: what no pin needs stays where firmware put it.
+ * @throws Problem as {@link placeMachine}
+ */
+export async function placeAfterFirmware(
+  machine: PinnableMachine,
+  qmp: Qmp,
+  wanted: Wanted,
+  notice: Notice,
+): Promise<Pinned> {
+  const topology = await enumerate(machine.access, machine.hosts);
+  const found = toMachine(topology, machine.uefi.base(), { name: await namer(qmp), reserveAsAsked: true });
+  const asked = withWishes(found, wanted);
+  const { plan, moved } = adopt(topology, asked, roomFor(found, asked), within(wanted.timeLimit));
+  if (moved.length > 0) notice(`placed anew to make way for what is pinned: ${moved.join(', ')}`);
+  const steps = programme(topology, plan);
+  await program(machine.access, steps);
+  return { topology, machine: asked, plan, programme: steps };
+}
+
+/** The machine with all that the user asks for. */
+function withWishes(found: Machine, { machineFile, pins, reserves }: Wanted): Machine {
+  const asked = applyPins(machineFile ? applyMachineFile(found, machineFile.machine, machineFile.name) : found, pins);
+  return applyReserves(asked, reserves);
+}
+
+/** Bridges that are to keep other room than QEMU asks for. */
+function roomFor(found: Machine, asked: Machine): Set<string> {
+  const reserves = (machine: Machine) =>
+    new Map(
+      machine.hostBridges
+        .flatMap(({ functions }) => [...eachFunction(functions)])
+        .map(({ fn }) => [fn.id, fn.bridge && Object.values(fn.bridge.reserve).join(' ')]),
+    );
+  const before = reserves(found);
+  return new Set([...reserves(asked)].flatMap(([id, reserve]) => (before.get(id) === reserve ? [] : [id])));
 }
 
 /**

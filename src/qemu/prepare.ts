@@ -6,9 +6,10 @@ import { Exit, Problem } from '../problem/problem.js';
 import { program, verifyProgramme, type Mismatch } from '../program/program.js';
 import type { Programme } from '../program/programme.js';
 import { crossCheck } from './crosscheck.js';
+import { firmwareSide, type FirmwareSide } from './firmware/side.js';
 import type { PinnableMachine } from './machines/machine.js';
 import { openMachine } from './machines/open.js';
-import { placeAgain, placeMachine } from './placement.js';
+import { placeAfterFirmware, placeAgain, placeMachine } from './placement.js';
 import { queryPci, type QemuFunction } from './query-pci.js';
 import type { Wanted } from './request.js';
 import type { Connection } from './session.js';
@@ -32,8 +33,10 @@ export interface RunReport extends PrepareReport {
 export interface Ready {
   /** After a reset: all of it again, what makes the guest keep it as well. */
   readonly reprogram: () => Promise<void>;
-  /** What the registers hold that was not programmed. */
+  /** What the registers hold that was not programmed. The guest must be stopped. */
   readonly verify: () => Promise<readonly Mismatch[]>;
+  /** Where firmware that enumerates comes before the guest. */
+  readonly firmware?: FirmwareSide;
 }
 
 /** How far the preparation of a machine has come: nothing is written yet, registers are being written, all of them are. */
@@ -62,21 +65,41 @@ export async function prepareMachine(
   reached('programming');
   let pinned = await placeMachine(machine, qmp, wanted, report.notice);
 
-  /** Once all is programmed: what makes the guest keep it, and whether QEMU agrees. */
-  const finish = async () => {
-    const [, seen, mtree] = await Promise.all([
-      machine.deliver(pinned.plan),
-      queryPci(qmp),
-      qmp.monitor('info mtree'),
-      machine.check?.(pinned.plan),
-    ]);
+  /** Once all is programmed: whether QEMU agrees. */
+  const checked = async () => {
+    const [seen, mtree] = await Promise.all([queryPci(qmp), qmp.monitor('info mtree')]);
     agree(crossCheck(pinned.plan, seen, mtree));
     return inhabitants(seen);
+  };
+  /** The same with what makes the guest keep it. Firmware makes the tables of a guest that it is called for. */
+  const finish = async () => {
+    const [now] = await Promise.all([
+      checked(),
+      machine.deliver(pinned.plan),
+      ...(wanted.firmware?.driver ? [] : [machine.check?.(pinned.plan)]),
+    ]);
+    return now;
   };
   report.stage('checking against QEMU');
   reached('programmed');
   let present = await finish();
-  await report.planned(pinned.plan, pinned.machine, pinned.topology);
+  // What firmware does comes first; until then there are pins that can be kept, and no more.
+  let settled = !wanted.firmware?.driver;
+  if (settled) await report.planned(pinned.plan, pinned.machine, pinned.topology);
+
+  const firmware =
+    wanted.firmware &&
+    firmwareSide(connection, machine, wanted.firmware, {
+      plan: () => pinned.plan,
+      settle: async () => {
+        if (settled) return program(machine.access, pinned.programme);
+        pinned = await placeAfterFirmware(machine, qmp, wanted, report.notice);
+        settled = true;
+        present = await checked();
+        await report.planned(pinned.plan, pinned.machine, pinned.topology);
+      },
+      notice: report.notice,
+    });
 
   return {
     reprogram: async () => {
@@ -94,6 +117,7 @@ export async function prepareMachine(
       await machine.locate?.();
       return keptBy(machine.access, await verifyProgramme(machine.access, pinned.programme), pinned.plan);
     },
+    ...(firmware ? { firmware } : {}),
   };
 }
 

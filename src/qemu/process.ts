@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
 import { Exit, Problem } from '../problem/problem.js';
@@ -7,6 +8,11 @@ import { Exit, Problem } from '../problem/problem.js';
 /** File descriptors that QEMU inherits: connected sockets without a name, so that nothing is left on any file system. */
 export const QMP_FD = 3;
 export const TRANSPORT_FD = 4;
+
+const FIRST_FILE_FD = 5;
+
+/** How QEMU opens the nth of the files that it inherits, from 0. */
+export const inheritedFile = (n: number): string => `/proc/self/fd/${FIRST_FILE_FD + n}`;
 
 /** How QEMU ended. */
 export interface QemuEnd {
@@ -51,11 +57,13 @@ export class QemuProcess {
 
   /**
    * Starts `argv` (program first).
+   * @param files what {@link inheritedFile} opens; they have no name anywhere
    * @throws Problem `qemu-missing`, exit 3, where the program cannot be found
    */
   constructor(
     argv: readonly string[],
     options: { readonly onStderr: (chunk: Buffer) => void; readonly onNotice: (text: string) => void },
+    files: readonly Uint8Array[] = [],
   ) {
     const [name = ''] = argv;
     const program = findProgram(name);
@@ -76,7 +84,12 @@ export class QemuProcess {
     }
     const gated = ['/bin/sh', '-c', GATE, 'sh', program, ...argv.slice(1)];
     const [command = '', ...args] = setpriv ? [setpriv, '--pdeathsig', 'TERM', ...gated] : gated;
-    this.#child = spawn(command, args, { stdio: ['inherit', 'inherit', 'pipe', 'pipe', 'pipe'] });
+    const descriptors = files.map(namelessFile);
+    try {
+      this.#child = spawn(command, args, { stdio: ['inherit', 'inherit', 'pipe', 'pipe', 'pipe', ...descriptors] });
+    } finally {
+      for (const descriptor of descriptors) closeSync(descriptor);
+    }
     const [, , stderr, qmp, transport] = this.#child.stdio;
     this.qmp = qmp as Duplex;
     this.transport = transport as Duplex;
@@ -130,6 +143,35 @@ export class QemuProcess {
   async kill(): Promise<QemuEnd> {
     this.signal('SIGKILL');
     return this.ended;
+  }
+}
+
+/** Linux, include/uapi/asm-generic/fcntl.h: a file in a folder, without a name. The value is that of x86, arm64 and riscv64. */
+const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
+
+/** A descriptor of a file with this content that is in no folder: it is gone when the last who has it open is. */
+function namelessFile(content: Uint8Array): number {
+  const descriptor = openNameless();
+  try {
+    writeSync(descriptor, content);
+    return descriptor;
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+function openNameless(): number {
+  try {
+    return openSync(tmpdir(), O_TMPFILE | constants.O_RDWR, 0o600);
+  } catch {
+    // A file system that knows no nameless files.
+    const folder = mkdtempSync(join(tmpdir(), 'pinbar-'));
+    try {
+      return openSync(join(folder, 'file'), 'wx+', 0o600);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   }
 }
 

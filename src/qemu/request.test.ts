@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { machineOf } from '../../test/machines.js';
 import { parsePinOption } from './args/pins.js';
+import { parseSplitRam } from './args/split-ram.js';
 import { runRequest, type RunRequest } from './request.js';
 
 const QEMU = 'qemu-system-aarch64';
@@ -209,10 +210,32 @@ describe('what the guest starts', () => {
     expect(request(['-M', 'virt', '-S']).paused).toBe(true);
   });
 
-  it.each([['-bios'], ['-pflash']])('with firmware (%s) there is a warning: it enumerates itself', (option) => {
-    expect(request(['-M', 'virt', option, 'edk2.fd']).notices).toEqual([
-      expect.stringContaining('firmware that enumerates PCI itself'),
-    ]);
+  it.each([['-bios'], ['-pflash']])('firmware (%s) is given the driver, if that is not left out', (option) => {
+    const words = ['-M', 'virt', '-nodefaults', option, 'edk2.fd'];
+    const made = request(words);
+    expect(made.argv.slice(-2)).toEqual(['-global', 'gpex-root.romfile=/proc/self/fd/5']);
+    expect(made).toMatchObject({ firmware: { name: 'edk2.fd', driver: true }, strict: false });
+    expect(made.files).toHaveLength(1);
+    const without = runRequest([QEMU, ...words], {
+      pins: [],
+      transport: 'qtest',
+      verify: false,
+      strict: true,
+      uefiDriver: false,
+      notice: () => undefined,
+    });
+    expect(without.argv).toEqual([QEMU, ...words]);
+    expect(without).toMatchObject({ firmware: { name: 'edk2.fd', driver: false }, files: [], strict: true });
+  });
+
+  it('firmware that enumerates is refused with split RAM, which it would place devices over', () => {
+    const options = { pins: [], transport: 'qtest', verify: false, notice: () => undefined } as const;
+    expect(() =>
+      runRequest(['qemu-system-riscv64', '-M', 'virt', '-m', '5G', '-pflash', 'edk2.fd'], {
+        ...options,
+        splitRam: parseSplitRam('1GiB+4GiB'),
+      }),
+    ).toThrow(problem('split-ram-firmware', 'RAM cannot be split below edk2.fd'));
   });
 
   it('pci-pre-enum=off with pins is said to be of no effect', () => {

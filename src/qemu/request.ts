@@ -22,7 +22,7 @@ import { machineOf, memoryOf } from './args/machine.js';
 import { mergePins, toPin, type PinRequest } from './args/pins.js';
 import type { SplitRam } from './args/split-ram.js';
 import { takeRfc, type MmioWindow } from './args/take-rfc.js';
-import { bootWith } from './machines/boot.js';
+import { bootWith, type Firmware } from './machines/boot.js';
 import { machineTypeOf, type MachineType } from './machines/machine-type.js';
 import { shortage } from './ram/host.js';
 import type { HiddenRam } from './ram/pieces.js';
@@ -43,18 +43,24 @@ export interface Wanted {
   readonly mmioWindow?: { readonly base: bigint; readonly size: bigint };
   /** RAM that is the memory of PCI functions. */
   readonly splitRam?: HiddenRam;
+  /** What comes before the guest and enumerates PCI itself. */
+  readonly firmware?: Firmware;
 }
 
 /** What to run, as the command line was understood. */
 export interface RunRequest extends Wanted {
   /** QEMU's arguments, program first, with nothing in them that stock QEMU does not know. */
   readonly argv: readonly string[];
+  /** Files without a name that QEMU inherits. */
+  readonly files: readonly Uint8Array[];
   readonly transport: TransportName;
   /** The user's own `-S`: QEMU stays paused after all is programmed. */
   readonly paused: boolean;
   readonly actions: Actions;
   /** Look at the registers whenever the guest stops. */
   readonly verify: boolean;
+  /** End QEMU once firmware is found to have moved what is pinned. */
+  readonly strict: boolean;
 }
 
 export interface RequestOptions {
@@ -68,6 +74,9 @@ export interface RequestOptions {
   readonly splitRam?: SplitRam;
   readonly transport: TransportName;
   readonly verify: boolean;
+  readonly strict?: boolean;
+  /** False: pinbar's UEFI driver stays out. */
+  readonly uefiDriver?: boolean;
   readonly notice: (text: string) => void;
 }
 
@@ -90,11 +99,12 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
   if (rfc.preEnumerate === false && requests.length > 0) {
     options.notice('pci-pre-enum=off is taken out: BARs are pinned, so pinbar enumerates');
   }
-  const boot = bootWith(rfc.command, machine, control);
+  const boot = bootWith(rfc.command, machine, control, options.uefiDriver);
   for (const notice of boot.notices) options.notice(notice);
   const { command, hidden } = options.splitRam
     ? splitRam(rfc.command, machine, options.splitRam, options.notice)
     : { command: rfc.command };
+  if (hidden && boot.firmware) throw splitBelowFirmware(boot.firmware);
   const short = hasOwnMemory(rfc.command) ? undefined : shortage(ramOf(rfc.command, options.splitRam));
   if (short !== undefined) options.notice(short);
   const extra = [
@@ -104,6 +114,7 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
   ];
   return {
     argv: formatQemuArgs(appendArgs(command, extra)),
+    files: boot.files ?? [],
     transport: options.transport,
     machine,
     properties: boardProperties(command, machine),
@@ -113,11 +124,23 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
     ...(hidden ? { splitRam: hidden } : {}),
     ...(rfc.mmioWindow ? { mmioWindow: { base: rfc.mmioWindow.base, size: rfc.mmioWindow.size } } : {}),
     ...(options.timeLimit === undefined ? {} : { timeLimit: options.timeLimit }),
+    ...(boot.firmware ? { firmware: boot.firmware } : {}),
     paused: control.paused,
     actions: actionsOf(control),
     verify: options.verify,
+    strict: options.strict ?? false,
   };
 }
+
+const splitBelowFirmware = ({ name }: Firmware) =>
+  new Problem(
+    'split-ram-firmware',
+    `RAM cannot be split below ${name}: it places PCI devices anew, over that RAM too`,
+    {
+      hint: 'start the kernel with -kernel and no firmware',
+      facts: { name },
+    },
+  );
 
 /** Machine properties that move the board's map: the rest is no matter of placement. */
 function boardProperties(command: QemuCommandLine, { board, arch }: MachineType): Machine['properties'] {

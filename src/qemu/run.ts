@@ -2,6 +2,8 @@ import { constants } from 'node:os';
 import { Exit, Problem } from '../problem/problem.js';
 import type { Mismatch } from '../program/program.js';
 import { explainDeath } from './explain.js';
+import { stopped } from './firmware/side.js';
+import { FirmwareWatch } from './firmware/watch.js';
 import type { Phase, Ready, RunReport } from './prepare.js';
 import type { QemuEnd, QemuProcess } from './process.js';
 import type { RunRequest } from './request.js';
@@ -69,7 +71,7 @@ async function prepare(request: RunRequest, report: RunReport, signals: SignalFo
   report.stage('starting QEMU');
   const events = { onStderr: report.stderr, onNotice: report.notice };
   const [session, { prepareMachine }] = await Promise.all([
-    startSession(request.argv, request.transport, events, (process) => signals.follow(process)),
+    startSession(request.argv, request.transport, events, (process) => signals.follow(process), request.files),
     import('./prepare.js'),
   ]);
   let reached: Phase | undefined;
@@ -99,6 +101,14 @@ async function live(
   const looks: (readonly Mismatch[])[] = [];
   const exitCode = (end: QemuEnd, own?: number): number =>
     looks.some((moved) => moved.length > 0) ? Exit.outside : (own ?? exitCodeOf(end, report, signals));
+  const watch =
+    ready.firmware &&
+    new FirmwareWatch(ready.firmware, {
+      notice: report.notice,
+      strict: request.strict,
+      stopped: (work) => stopped(session, work),
+      verify: ready.verify,
+    });
   let ownExit: number | undefined;
   try {
     const supervised = supervise(qmp, request.actions, false, {
@@ -106,9 +116,11 @@ async function live(
         report.stage('programming again after a reset');
         await ready.reprogram();
         await memory.handOver();
+        watch?.begin();
         report.stage('running');
       },
       onStop: async (reason) => {
+        await watch?.end();
         if (!request.verify) return;
         const now = await ready.verify();
         // Drivers may switch decoding off as they go, and the guest may open a closed window for a device to come; where
@@ -121,6 +133,7 @@ async function live(
     });
     report.stage('handing over');
     await memory.handOver();
+    watch?.begin();
     if (!request.paused) await qmp.execute('cont');
     report.stage('running');
     const lost = memory.closed.then(async (): Promise<{ readonly exitCode?: number }> => {
@@ -135,7 +148,7 @@ async function live(
     // Whichever loses the race has nothing more to say.
     supervised.catch(() => undefined);
     lost.catch(() => undefined);
-    ownExit = (await Promise.race([supervised, lost])).exitCode;
+    ownExit = (await Promise.race([supervised, lost, ...(watch ? [watch.failed] : [])])).exitCode;
   } catch (error) {
     const death = await deathOf(process, error, 'while pinbar programmed it');
     if (death instanceof Problem && death.code === 'qemu-died' && process.end) return exitCode(process.end);

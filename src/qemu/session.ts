@@ -48,6 +48,7 @@ export interface Session extends Connection {
 
 /**
  * Starts QEMU and waits until its machine is made.
+ * @param files that it inherits, see `inheritedFile`
  * @throws Problem `qemu-missing`, `qemu-died` (facts: `stderr`, `end`, `version`), `qemu-too-old`, exit 3; the process is gone then
  */
 export async function startSession(
@@ -55,8 +56,9 @@ export async function startSession(
   transport: TransportName,
   events: SessionEvents,
   started: (process: QemuProcess) => void,
+  files: readonly Uint8Array[] = [],
 ): Promise<Session> {
-  const process = new QemuProcess([...argv, ...sessionArguments(transport)], events);
+  const process = new QemuProcess([...argv, ...sessionArguments(transport)], events, files);
   started(process);
   const qmp = new Qmp(process.qmp);
   const memory = connect(transport, process.transport);

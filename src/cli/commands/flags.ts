@@ -17,6 +17,8 @@ export interface RunFlags {
   readonly timeLimit?: string;
   readonly transport: TransportName;
   readonly verify: boolean;
+  readonly strict: boolean;
+  readonly uefiDriver: boolean;
   readonly sim?: string;
   readonly twin?: string;
   readonly devices?: string;

@@ -81,6 +81,8 @@ async function runOn(
     transport: flags.transport,
     verify: flags.verify,
     ...(flags.timeLimit === undefined ? {} : { timeLimit: parseTimeLimit(flags.timeLimit) }),
+    strict: flags.strict,
+    uefiDriver: flags.uefiDriver,
     notice: (text) => progress.line(text),
   });
   try {

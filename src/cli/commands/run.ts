@@ -61,6 +61,16 @@ export const runCommand = buildCommand<RunFlags, string[], Context>({
         default: false,
         brief: 'Check at every reset and at the end that the guest has kept the plan; exit code 3 where it has not',
       },
+      strict: {
+        kind: 'boolean',
+        default: false,
+        brief: 'End with exit code 3 where firmware is found to have moved what is pinned',
+      },
+      uefiDriver: {
+        kind: 'boolean',
+        default: true,
+        brief: 'Give UEFI firmware a driver by which it takes the plan',
+      },
       sim: {
         kind: 'parsed',
         parse: String,

@@ -220,8 +220,30 @@ describe('what a command says', () => {
         ['firmware', 'fw'],
       ]),
     });
-    expect(bootOf(command)).toMatchObject({ kernel: 'b', firmware: 'fw' });
-    expect(bootOf(read('-drive', 'if=pflash,file=code.fd')).firmware).toContain('code.fd');
+    expect(bootOf(command)).toEqual({ kernel: 'b', bios: 'fw', flash: undefined });
+  });
+
+  it.each<[string[], string | undefined]>([
+    [['-drive', 'if=pflash,file=code.fd', '-drive', 'if=pflash,file=vars.fd'], 'code.fd'],
+    [['-drive', 'file=disk,if=virtio', '-drive', 'file=a,,b.fd,if=pflash'], 'a,b.fd'],
+    [['-pflash', 'code.fd'], 'code.fd'],
+    [['-machine', 'pflash0=p0', '-blockdev', 'node-name=p0,driver=file,filename=code.fd'], 'code.fd'],
+    [
+      ['-machine', 'pflash0=p0', '-blockdev', '{"node-name":"p0","driver":"raw","file":"f"}'].concat([
+        '-blockdev',
+        '{"driver":"file","filename":"code.fd","node-name":"f"}',
+      ]),
+      'code.fd',
+    ],
+    [
+      ['-machine', 'pflash0=p0', '-blockdev', 'node-name=p0,driver=raw,file.driver=file,file.filename=code.fd'],
+      'code.fd',
+    ],
+    [['-machine', 'pflash0=p0', '-blockdev', '{"node-name":"p0","file":{"filename":"code.fd"}}'], 'code.fd'],
+    [['-machine', 'pflash0=p0', '-blockdev', '{broken'], 'p0'],
+    [['-machine', 'pflash1=p1', '-drive', 'file=disk'], undefined],
+  ])('flash of %j', (words, flash) => {
+    expect(bootOf(read(...words)).flash).toBe(flash);
   });
 
   it.each([

@@ -1,6 +1,7 @@
 import { MiB } from '../../address/kinds.js';
 import { Problem } from '../../problem/problem.js';
 import { valuesOf, type QemuCommandLine } from './command-line.js';
+import { isJson } from './json-object.js';
 import { lastValue, parseKeyValues } from './key-values.js';
 
 /** Options that QEMU turns into machine properties, in the order of the command line (system/vl.c). */
@@ -75,19 +76,57 @@ export function memoryOf(command: QemuCommandLine): QemuMemory {
 
 export interface QemuBoot {
   readonly kernel: string | undefined;
-  /** What gives the board firmware: -bios, -pflash, a pflash drive, or the machine's pflash0. */
-  readonly firmware: string | undefined;
+  /** -bios */
+  readonly bios: string | undefined;
+  /** What is in the board's first flash: a file, where the command line says which, else what it does say. */
+  readonly flash: string | undefined;
 }
 
+/** What the board starts: firmware from -bios, or from its first flash: -pflash, a pflash drive, the machine's pflash0. */
 export function bootOf(command: QemuCommandLine): QemuBoot {
   const { properties } = machineOf(command);
-  const flash = command.arguments.find(
-    ({ option, value }) =>
-      value !== undefined &&
-      (option === 'pflash' || (option === 'drive' && lastValue(parseKeyValues(value), 'if') === 'pflash')),
-  );
+  const drives = command.arguments.flatMap(({ option, value }) => {
+    if (value === undefined) return [];
+    if (option === 'pflash') return [value];
+    const drive = option === 'drive' ? parseKeyValues(value) : [];
+    return lastValue(drive, 'if') === 'pflash' ? [lastValue(drive, 'file') ?? value] : [];
+  });
+  const node = properties.get('pflash0');
   return {
     kernel: properties.get('kernel'),
-    firmware: properties.get('firmware') ?? properties.get('pflash0') ?? flash?.value,
+    bios: properties.get('firmware'),
+    flash: node === undefined ? drives[0] : (fileOfNode(command, node) ?? node),
   };
+}
+
+/** The file of a block node that is made by -blockdev. */
+function fileOfNode(command: QemuCommandLine, node: string): string | undefined {
+  for (const { value } of valuesOf(command, 'blockdev')) {
+    const keys = isJson(value) ? jsonKeys(value) : new Map(parseKeyValues(value).map((one) => [one.key, one.value]));
+    if (keys.get('node-name') !== node) continue;
+    const inner = keys.get('file');
+    return (
+      keys.get('filename') ??
+      keys.get('file.filename') ??
+      (inner === undefined ? undefined : fileOfNode(command, inner))
+    );
+  }
+  return undefined;
+}
+
+/** The strings in a JSON object; of an object in it `key.inner`. */
+function jsonKeys(text: string): Map<string, string> {
+  const keys = new Map<string, string>();
+  const walk = (value: unknown, path: string) => {
+    if (typeof value === 'string') keys.set(path, value);
+    else if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      for (const [key, one] of Object.entries(value)) walk(one, path === '' ? key : `${path}.${key}`);
+    }
+  };
+  try {
+    walk(JSON.parse(text), '');
+  } catch {
+    // QEMU will say what is wrong with it.
+  }
+  return keys;
 }

@@ -9,7 +9,20 @@ const boot = (arch: string, machine: string, ...words: string[]) => {
   return bootWith(command, machineTypeOf(command), controlOf(command));
 };
 const nothing = { extra: [], notices: [] };
-const enumerates = { extra: [], notices: [expect.stringMatching(/enumerates PCI itself/)] };
+/** Firmware that is given the driver, and what says so. */
+const takesThePlan = (name: string, hostBridge: string) => ({
+  extra: ['-global', `${hostBridge}.romfile=/proc/self/fd/5`],
+  notices: [
+    expect.stringMatching(new RegExp(`^${name} enumerates PCI itself: -global ${hostBridge}\\.romfile=\\S+ is added`)),
+  ],
+  firmware: { name, driver: true },
+  files: [expect.any(Uint8Array)],
+});
+const movesPins = (name: string) => ({
+  extra: [],
+  notices: [expect.stringMatching(/enumerates PCI itself/)],
+  firmware: { name, driver: false },
+});
 
 describe('what the machine starts', () => {
   it.each<[string, string, string[]]>([
@@ -26,17 +39,28 @@ describe('what the machine starts', () => {
     expect(boot(arch, machine, ...words)).toEqual(nothing);
   });
 
-  it.each<[string, string, string[]]>([
-    ['aarch64', 'virt', ['-bios', 'edk2.fd']],
-    ['aarch64', 'virt', ['-pflash', 'edk2.fd']],
-    ['riscv64', 'virt', ['-drive', 'if=pflash,file=RISCV_VIRT_CODE.fd']],
-    ['riscv64', 'virt', ['-bios', 'u-boot.bin']],
-    ['x86_64', 'q35', ['-bios', 'OVMF.fd', '-kernel', 'bzImage']],
-    ['x86_64', 'q35', ['-machine', 'pflash0=code', '-kernel', 'bzImage']],
-    // SeaBIOS, from the disk.
-    ['x86_64', 'q35', ['-hda', 'disk.img']],
-  ])('%s %s with %j enumerates, which is said', (arch, machine, words) => {
-    expect(boot(arch, machine, ...words)).toEqual(enumerates);
+  it.each<[string, string, string, string[]]>([
+    ['edk2.fd', 'aarch64', 'virt', ['-bios', 'edk2.fd']],
+    ['edk2.fd', 'aarch64', 'virt', ['-pflash', 'edk2.fd']],
+    ['CODE.fd', 'riscv64', 'virt', ['-drive', 'if=pflash,file=CODE.fd']],
+    ['CODE.fd', 'riscv64', 'virt', ['-bios', 'default', '-drive', 'if=pflash,file=CODE.fd']],
+    ['OVMF.fd', 'x86_64', 'q35', ['-bios', 'OVMF.fd', '-kernel', 'bzImage']],
+    ['code', 'x86_64', 'q35', ['-machine', 'pflash0=code', '-kernel', 'bzImage']],
+  ])('%s on %s %s with %j is given the driver, which is said', (name, arch, machine, words) => {
+    expect(boot(arch, machine, ...words)).toEqual(takesThePlan(name, machine === 'q35' ? 'mch' : 'gpex-root'));
+  });
+
+  it.each<[string, string, string, string[]]>([
+    ['SeaBIOS', 'x86_64', 'q35', ['-hda', 'disk.img']],
+    ['bios-256k.bin', 'x86_64', 'q35', ['-bios', 'bios-256k.bin', '-kernel', 'bzImage']],
+    ['u-boot.bin', 'riscv64', 'virt', ['-bios', 'u-boot.bin']],
+  ])('%s on %s %s with %j moves pins, which is said', (name, arch, machine, words) => {
+    expect(boot(arch, machine, ...words)).toEqual(movesPins(name));
+  });
+
+  it('without the driver all firmware moves pins', () => {
+    const command = parseQemuArgs(['qemu-system-aarch64', '-machine', 'virt', '-bios', 'edk2.fd']);
+    expect(bootWith(command, machineTypeOf(command), controlOf(command), false)).toEqual(movesPins('edk2.fd'));
   });
 
   it('q35 with a kernel and no firmware starts qboot, which is said', () => {

@@ -3,6 +3,7 @@ import type { HostToScan } from '../../enumerate/topology.js';
 import type { Machine } from '../../machine/model.js';
 import type { ConfigAccess } from '../../pci/config-access.js';
 import type { Plan } from '../../place/plan.js';
+import type { Doorbell } from '../firmware/doorbell.js';
 import type { PhysicalMemory } from '../physical-memory.js';
 import type { Qmp, QemuVersion } from '../qmp.js';
 import type { Wanted } from '../request.js';
@@ -38,6 +39,17 @@ export interface PinnableMachine {
   locate?(): Promise<void>;
   /** Once all is programmed: whether what QEMU will tell the guest holds the plan. Throws Problem where it does not. */
   check?(plan: Plan): Promise<void>;
+  /** Firmware that has enumerated, with pinbar's driver in it. */
+  readonly uefi: UefiSide;
+}
+
+/** What of a board matters where UEFI firmware stands between pinbar and the guest. */
+export interface UefiSide {
+  readonly doorbell: Doorbell;
+  /** RAM and windows as firmware has left them, once {@link PinnableMachine.locate} has found config space. */
+  base(): MachineBase;
+  /** The DSDT that makes the guest keep a plan. Throws Problem `acpi-…`, exit 3. */
+  editDsdt(dsdt: Uint8Array, plan: Plan): Uint8Array;
 }
 
 /** Makes ready for enumeration. Throws Problem, exit 1 or 3. */

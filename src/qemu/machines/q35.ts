@@ -2,7 +2,9 @@ import { AddressRange } from '../../address/range.js';
 import { MiB } from '../../address/kinds.js';
 import { eachFunction } from '../../machine/model.js';
 import { Exit, Problem } from '../../problem/problem.js';
+import type { MachineBase } from '../../enumerate/to-machine.js';
 import { EcamAccess } from '../ecam.js';
+import { portDoorbell } from '../firmware/doorbell.js';
 import type { Qmp } from '../qmp.js';
 import { queryPci } from '../query-pci.js';
 import type { Wanted } from '../request.js';
@@ -11,6 +13,7 @@ import { readFwCfgFile } from './fw-cfg.js';
 import { IoPorts } from './io-ports.js';
 import type { MachineContext, PinnableMachine } from './machine.js';
 import { busReserves, numberLikeQboot } from './qboot.js';
+import { holdPlan } from './q35-acpi.js';
 import { outsideAcpiWindows, parseE820, q35Map, type Q35Facts } from './q35-map.js';
 
 const HOST_BRIDGE = '/machine/q35';
@@ -41,21 +44,24 @@ export async function openQ35({ qmp, memory, request, version }: MachineContext)
   const ecam = AddressRange.sized(base, ECAM_SIZE);
   const e820 = parseE820(await readFwCfgFile('etc/e820', { memory, ports, scratch: SCRATCH }));
   const known: Q35Facts = { ...facts, ecam, e820 };
-  const { windows, ...map } = q35Map(known, { mmioWindow: request.mmioWindow, pinned: pinned(request) });
-  const others = [...new Set(roots.map(({ bus }) => bus))].filter((bus) => bus > 0);
-  const qboot = /qboot[^/]*$/i.test(String(firmware));
-  let location = base;
-  return {
-    hosts: [{ id: 'pcie.0', segment: 0, buses: [0, Math.min(255, ...others.map((bus) => bus - 1))] }],
-    access: new EcamAccess(memory, () => [{ segment: 0, base: location, firstBus: 0, lastBus: 255 }]),
-    base: {
+  const baseWith = (facts35: Q35Facts): MachineBase => {
+    const { windows, ...map } = q35Map(facts35, { mmioWindow: request.mmioWindow, pinned: pinned(request) });
+    return {
       arch: request.machine.arch,
       board: 'q35',
       properties: request.properties ?? {},
       qemu: [version.major, version.minor],
       ...map,
       windows: { 'pcie.0': windows },
-    },
+    };
+  };
+  const others = [...new Set(roots.map(({ bus }) => bus))].filter((bus) => bus > 0);
+  const qboot = /qboot[^/]*$/i.test(String(firmware));
+  let location = base;
+  return {
+    hosts: [{ id: 'pcie.0', segment: 0, buses: [0, Math.min(255, ...others.map((bus) => bus - 1))] }],
+    access: new EcamAccess(memory, () => [{ segment: 0, base: location, firstBus: 0, lastBus: 255 }]),
+    base: baseWith(known),
     notices:
       others.length > 0 ? ['what lies behind the root buses of pxb-pcie is not placed: the guest assigns it'] : [],
     ...(qboot
@@ -83,6 +89,11 @@ export async function openQ35({ qmp, memory, request, version }: MachineContext)
       const outside = outsideAcpiWindows(plan, known, { base: from ?? 0n, end: to ?? 0n });
       if (outside.length > 0) throw notInWindows(outside);
     },
+    uefi: {
+      doorbell: portDoorbell(qmp),
+      base: () => baseWith({ ...known, ecam: AddressRange.sized(location, ECAM_SIZE) }),
+      editDsdt: holdPlan,
+    },
   };
 }
 
@@ -103,15 +114,18 @@ async function enableEcam(ports: IoPorts): Promise<bigint> {
   return base;
 }
 
-/** The register's 64 bits. */
+/** The register's 64 bits. A guest that was stopped between its accesses to the two ports finds them as it left them. */
 async function pciexbar(ports: IoPorts): Promise<bigint> {
+  const before = await ports.read32(CONFIG_ADDRESS);
   const read = async (register: number) => {
     // In order, on one connection.
     const [, value] = await Promise.all([ports.write32(CONFIG_ADDRESS, address(register)), ports.read32(CONFIG_DATA)]);
     return BigInt(value);
   };
   const low = await read(PCIEXBAR);
-  return ((await read(PCIEXBAR + 4)) << 32n) | low;
+  const high = await read(PCIEXBAR + 4);
+  await ports.write32(CONFIG_ADDRESS, before);
+  return (high << 32n) | low;
 }
 
 /** A register of 00:00.0. */

@@ -1,8 +1,10 @@
+import { keepBars } from '../../acpi/host-bridge.js';
 import { AddressRange } from '../../address/range.js';
 import { pciHostBridges } from '../../devicetree/pci.js';
 import type { DeviceTree } from '../../devicetree/tree.js';
 import { eachFunction } from '../../machine/model.js';
 import { EcamAccess } from '../ecam.js';
+import { ecamDoorbell } from '../firmware/doorbell.js';
 import { queryPci } from '../query-pci.js';
 import { findRam, mapRam, placeRam, rangesOf, requireRam, type PlacedPiece } from '../ram/hidden.js';
 import type { Wanted } from '../request.js';
@@ -48,6 +50,11 @@ export async function openVirt({ qmp, memory, request, version }: MachineContext
     // Read anew each time: QEMU puts fresh seeds into its own tree at every reset.
     deliver: async () => replaceDeviceTree(memory, rom, machine.keep(await readDeviceTree(memory, rom))),
     ...(ram.length > 0 ? { check: async () => requireRam(await qmp.monitor('info mtree -f'), ram) } : {}),
+    uefi: {
+      doorbell: ecamDoorbell(qmp, machine.ecam[0]?.base ?? 0n),
+      base: () => machine.base,
+      editDsdt: (dsdt) => keepBars(dsdt),
+    },
   };
 }
 
