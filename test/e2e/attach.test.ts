@@ -1,11 +1,14 @@
-import { truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { output } from '../lab/console.js';
 import { writeInitrd } from '../lab/initrd.js';
-import type { GuestArch, QemuVersion } from '../lab/lab.js';
+import { kernelImage, type GuestArch, type QemuVersion } from '../lab/lab.js';
 import { OwnQemu } from '../lab/own-qemu.js';
+import { RunningPinbar } from '../lab/pinbar.js';
 import { expectPlanInGuest, readPlan } from '../lab/plan-in-guest.js';
+import { Relay } from '../lab/relay.js';
 import { describeInLab, scratchFolder } from '../lab/suite.js';
 import { barInQemu, connectQmp, runState } from '../lab/user-qmp.js';
 
@@ -44,6 +47,7 @@ const devices = (disk: string) => [
   '-drive', `if=none,id=d0,format=raw,file=${disk}`, '-device', 'virtio-blk-pci,id=disk,drive=d0,bus=dn0',
 ];
 
+const BAR = 0x8b40000000n;
 const pin = (bar: bigint) => ['--pin', `dev0=bar2@0x${bar.toString(16)}`];
 
 describeInLab(
@@ -142,5 +146,168 @@ describeInLab('pinbar attach, without a guest', ['qemu-7.2', 'qemu-10.0', 'linux
       expect(await registers()).toBe(before);
       expect(await runState(user)).toBe('prelaunch');
     }
+  });
+
+  it('a machine that runs, has run, or is programmed already is refused, and not touched', async () => {
+    const { vm, user, registers } = await paused();
+    expect((await vm.attach('qtest', ['--once', ...pin(BAR)]).ended).end).toBe(0);
+    const before = await registers();
+    const refused = async (why: RegExp) => {
+      const ran = await vm.attach('gdb', pin(BAR + 0x4000000n)).ended;
+      expect(ran.errors).toMatch(why);
+      expect(ran.end).toBe(1);
+    };
+    await refused(/programmed already: rp1 \(0000:00:01\.0\) has bus 1 behind it\n +help: reset the machine/);
+    expect(await registers()).toBe(before);
+    await user.execute('cont');
+    await refused(/the machine runs already[^]*help: start QEMU with -S/);
+    expect(await runState(user)).toBe('running');
+    await user.execute('stop');
+    await refused(/the machine is paused, but it has run/);
+    expect(await runState(user)).toBe('paused');
+  });
+
+  it('sockets of another kind are named, and given up where they are silent', async () => {
+    const { vm, user } = await paused();
+    const { user: other, vm: another, registers } = await paused();
+    const before = await registers();
+    const attach = async (words: Readonly<Record<string, string>>, says: RegExp, end = 1) => {
+      const args = Object.entries(words).flatMap(([name, socket]) => [`--${name}`, socket]);
+      const ran = await new RunningPinbar(['attach', ...args, ...pin(BAR)]).ended;
+      expect(ran.errors).toMatch(says);
+      expect(ran.errors).not.toMatch(/^\s+at .*:\d+:\d+|defect|undefined/m);
+      expect(ran.end).toBe(end);
+    };
+    const at = (name: string) => vm.socket(name);
+    // One after another: a socket serves one at a time.
+    await attach(
+      { qmp: at('monitor'), qtest: at('qtest') },
+      /monitor: this is QEMU's human monitor, and a QMP monitor/,
+    );
+    await attach(
+      { qmp: at('qmp'), qtest: at('monitor') },
+      /this is QEMU's human monitor, and a qtest server is needed/,
+    );
+    await attach({ qmp: at('qmp'), gdb: at('monitor') }, /this is QEMU's human monitor, and a gdbstub is needed/);
+    await attach({ qmp: at('qmp'), qtest: at('nothing') }, /nothing: there is no such socket/);
+    await attach({ qmp: kernelImage(), qtest: at('qtest') }, /it is no socket/);
+    await attach({ qmp: at('qmp'), gdb: 'localhost:1' }, /localhost:1: nobody listens there/, 3);
+    await attach({ qmp: at('qmp'), qtest: another.socket('qtest') }, /two different QEMUs/);
+    await attach({ qmp: at('qmp'), gdb: another.socket('gdb') }, /two different QEMUs/);
+    // user-qmp serves the test already.
+    await Promise.all([
+      attach({ qmp: at('user-qmp'), qtest: at('nothing') }, /nobody has answered for 10 seconds[^]*somebody else/),
+      attach({ qmp: at('qtest'), gdb: at('nothing') }, /qtest: nobody has answered for 10 seconds/),
+      attach({ qmp: at('qmp'), qtest: at('gdb') }, /gdb: nobody has answered for 10 seconds[^]*no qtest server/),
+      attach({ qmp: another.socket('qmp'), gdb: another.socket('qtest') }, /qtest: nobody has answered for 10 seconds/),
+    ]);
+    await attach({ qmp: at('qmp'), qtest: another.socket('qmp') }, /this is QEMU's QMP monitor, and a qtest server is/);
+    expect(await registers()).toBe(before);
+    for (const qmp of [user, other]) expect(await runState(qmp)).toBe('prelaunch');
+    // What was sent to the wrong ones has spoilt none of them.
+    for (const transport of ['qtest', 'gdb'] as const) {
+      expect((await another.attach(transport, ['--once', '--quiet', ...pin(BAR)]).ended).end).toBe(0);
+      await other.execute('system_reset');
+    }
+  });
+
+  /** `pinbar attach` by way of a relay that holds the 40th write, in the midst of the work. */
+  async function held() {
+    const { vm, user, registers } = await paused();
+    const before = await registers();
+    const relay = Relay.at(vm.socket('relay'), vm.socket('qtest'), /^write[bwl] /, 40);
+    const pinbar = new RunningPinbar([
+      ...['attach', '--qmp', vm.socket('qmp'), '--qtest', vm.socket('relay'), '--verbose'],
+      ...['--out', vm.socket('plan'), ...pin(BAR)],
+    ]);
+    await relay.held;
+    expect(await registers()).not.toBe(before);
+    return { vm, user, registers, before, relay, pinbar };
+  }
+
+  it('SIGINT in the midst of the work leaves the machine as it was', async () => {
+    const { pinbar, relay, registers, before, vm } = await held();
+    pinbar.signal('SIGINT');
+    await sleep(200);
+    relay.release();
+    const { end, errors } = await pinbar.ended;
+    expect(errors).toContain('SIGINT came before the machine was programmed: it is as it was');
+    expect(end).toBe(130);
+    expect(await registers()).toBe(before);
+    expect(existsSync(vm.socket('plan'))).toBe(false);
+  });
+
+  it('a connection that is lost in the midst of the work: it says what to do, and that helps', async () => {
+    const { pinbar, relay, user, vm, before, registers } = await held();
+    relay.cut();
+    const { end, errors } = await pinbar.ended;
+    expect(errors).toMatch(/qtest connection to QEMU was lost .*programmed in part[^]*help: .*system_reset/);
+    expect(end).toBe(3);
+    await user.execute('system_reset');
+    expect(await registers()).toBe(before);
+    expect((await vm.attach('qtest', ['--once', ...pin(BAR)]).ended).end).toBe(0);
+    expect(await barInQemu(user, 'dev0', 2)).toBe(BAR);
+  });
+
+  it('QEMU that dies in the midst of the work', async () => {
+    const { pinbar, relay, vm } = await held();
+    vm.run.signal('SIGKILL');
+    relay.release();
+    const { end, errors } = await pinbar.ended;
+    expect(errors).toMatch(/connection to QEMU was lost/);
+    expect(end).toBe(3);
+  });
+
+  it('a machine that somebody lets run in the midst of the work starts again, programmed', async () => {
+    const { pinbar, relay, user } = await held();
+    await user.execute('cont');
+    relay.release();
+    await pinbar.shows(/let it run while it was programmed[^]*programming again[^]*attached/, 'errors');
+    expect(await runState(user)).toBe('running');
+    expect(await barInQemu(user, 'dev0', 2)).toBe(BAR);
+    pinbar.signal('SIGTERM');
+    const { end, errors } = await pinbar.ended;
+    expect(errors).toContain('SIGTERM: detached');
+    expect(end).toBe(0);
+  });
+
+  it('a machine that was paused when it was reset stays so, programmed; detached, a reset is a reset', async () => {
+    for (const [version, transport] of [
+      ['7.2', 'qtest'],
+      ['10.0', 'gdb'],
+    ] as const) {
+      const { vm, user } = await paused(version);
+      const pinbar = vm.attach(transport, ['--verbose', '--resume', ...pin(BAR)]);
+      await pinbar.shows(/it runs\. Every reset[^]*attached/, 'errors');
+      expect(await runState(user)).toBe('running');
+      await user.execute('stop');
+      await user.execute('system_reset');
+      await pinbar.shows(/programming again[^]*attached/, 'errors');
+      expect(await runState(user)).toBe('prelaunch');
+      expect(await barInQemu(user, 'dev0', 2)).toBe(BAR);
+      pinbar.signal('SIGHUP');
+      expect((await pinbar.ended).end).toBe(0);
+      expect(await barInQemu(user, 'dev0', 2)).toBe(BAR);
+      await user.execute('system_reset');
+      expect(await barInQemu(user, 'dev0', 2)).toBeUndefined();
+      expect(await runState(user)).toBe('prelaunch');
+    }
+  });
+
+  it('a reset right after another, and cont right after it', async () => {
+    const { vm, user } = await paused();
+    const pinbar = vm.attach('qtest', ['--resume', '--verbose', ...pin(BAR)]);
+    await pinbar.shows(/attached/, 'errors');
+    for (let round = 0; round < 20; round++) {
+      await Promise.all(['stop', 'system_reset', 'cont', 'system_reset'].map((command) => user.execute(command)));
+      await sleep(round);
+    }
+    const settled = async () => (await barInQemu(user, 'dev0', 2)) === BAR && (await runState(user)) === 'running';
+    for (let tries = 0; !(await settled()) && tries < 200; tries++) await sleep(50);
+    expect(await settled()).toBe(true);
+    await user.execute('quit');
+    const { end, errors } = await pinbar.ended;
+    expect(errors).toContain('QEMU has ended');
+    expect(end).toBe(0);
   });
 });

@@ -19,7 +19,7 @@ export class Relay {
   ) {
     this.held = new Promise((resolve) => (this.#hold = resolve));
     this.#released = new Promise((resolve) => (this.#release = resolve));
-    const server = createServer((socket) => void this.#serve(socket)).listen(path);
+    const server = createServer((socket) => void this.#serve(socket).catch(() => undefined)).listen(path);
     onTestFinished(() => {
       this.cut();
       server.close();

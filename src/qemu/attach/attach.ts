@@ -86,11 +86,13 @@ async function attached(
   const signals = new LeaveSignals();
   try {
     const prepared: { ready?: Ready } = {};
-    const follower = new Follower(qmp, async () => {
-      report.stage('programming again after a reset');
-      await prepared.ready?.reprogram();
-      await memory.handOver();
-      report.stage(ATTACHED);
+    const follower = new Follower(qmp, {
+      reprogram: async () => {
+        report.stage('programming again after a reset');
+        await prepared.ready?.reprogram();
+        await memory.handOver();
+      },
+      answered: () => report.stage(ATTACHED),
     });
     // Since the first look somebody may have let it run.
     await requireUntouched(qmp);

@@ -5,10 +5,13 @@ import { Follower } from './follow.js';
 
 function start(reprogram: (qemu: ScriptedQemu) => void = () => undefined) {
   const qemu = new ScriptedQemu();
-  const follower = new Follower(qemu.qmp, async () => {
-    qemu.log.push('reprogram');
-    reprogram(qemu);
-    await settle();
+  const follower = new Follower(qemu.qmp, {
+    reprogram: async () => {
+      qemu.log.push('reprogram');
+      reprogram(qemu);
+      await settle();
+    },
+    answered: () => undefined,
   });
   const detach = new AbortController();
   return { qemu, follower, detach, staying: follower.stay(detach.signal) };
@@ -71,6 +74,30 @@ describe('a reset of a machine of somebody else’s', () => {
     await staying;
     expect(deeds(qemu)).toEqual([...round.slice(0, 3), ...round]);
   });
+
+  it.each(['stop', 'system_reset'])(
+    'with somebody’s cont right after %s is answered again as well',
+    async (command) => {
+      const { qemu, detach, staying } = start();
+      qemu.running = false;
+      const cont = once((it) => {
+        it.running = true;
+        it.event('RESUME');
+      });
+      // What a command does comes before its answer, so this is after the one before.
+      qemu.on = {
+        [command === 'stop' ? 'system_reset' : 'query-status']: () => {
+          if (deeds(qemu).includes(command)) cont(qemu);
+        },
+      };
+      qemu.event('RESET');
+      await settled();
+      await settled();
+      detach.abort();
+      await staying;
+      expect(deeds(qemu)).toEqual([...round.slice(0, 3), ...round]);
+    },
+  );
 
   it('that disturbed what was being programmed is no failure', async () => {
     const { qemu, detach, staying } = start(

@@ -8,6 +8,13 @@ const RESET_MS = 30_000;
 /** How a machine was left: QEMU ended after saying so, its connection was lost, or pinbar was told to go. */
 export type Left = 'ended' | 'lost' | 'detached';
 
+export interface FollowTasks {
+  /** Programs the machine that was just reset; it stands before its first instruction. */
+  readonly reprogram: () => Promise<void>;
+  /** The machine goes on as it did before its reset. */
+  readonly answered: () => void;
+}
+
 /**
  * Programs a machine of somebody else's again at every reset. Nothing of QEMU's settings is changed for that: when nobody
  * follows any more, a reset is what it always was. QEMU says RESET when the guest is on its way already; so it is stopped,
@@ -16,19 +23,16 @@ export type Left = 'ended' | 'lost' | 'detached';
 export class Follower {
   #resets = 0;
   #resumes = 0;
-  /** Of the events above, how many a programmed machine has been the answer to. */
+  /** Of the events above, how many there had been when the machine was last programmed. */
   #answered = { resets: 0, resumes: 0 };
   #ending = false;
   #closed = false;
   #wake: () => void = () => undefined;
 
-  /**
-   * Listens from now on.
-   * @param reprogram programs the machine that was just reset; it stands before its first instruction
-   */
+  /** Listens from now on. */
   constructor(
     private readonly qmp: Qmp,
-    private readonly reprogram: () => Promise<void>,
+    private readonly tasks: FollowTasks,
   ) {
     qmp.onEvent(({ event }) => {
       if (event === 'RESET') this.#resets++;
@@ -43,14 +47,9 @@ export class Follower {
     });
   }
 
-  /** Whether somebody has let the machine run, or reset it, since it was last programmed or looked at. */
+  /** Whether somebody has let the machine run, or reset it, since it was last programmed. */
   get disturbed(): boolean {
     return this.#resets > this.#answered.resets || this.#resumes > this.#answered.resumes;
-  }
-
-  /** What has happened to the machine until now is no matter. */
-  settle(): void {
-    this.#answered = { resets: this.#resets, resumes: this.#resumes };
   }
 
   /**
@@ -75,29 +74,27 @@ export class Follower {
   /** Stops, resets and programs the machine, and lets it go on if it ran. */
   async again(): Promise<void> {
     let running = false;
-    for (;;) {
-      // An answer comes after the events before it: what is counted now is what QEMU had done by then.
-      const status = (await this.qmp.execute('query-status')) as { readonly running?: unknown };
+    do {
+      // Somebody's cont from here on starts a machine that is not programmed, whenever it comes.
       const resumes = this.#resumes;
+      const status = (await this.qmp.execute('query-status')) as { readonly running?: unknown };
+      running ||= status.running === true;
       await this.qmp.execute('stop');
-      running ||= status.running === true || this.#resumes > resumes;
       await this.#reset();
-      this.settle();
+      this.#answered = { resets: this.#resets, resumes };
       try {
-        await this.reprogram();
+        await this.tasks.reprogram();
+        // An answer comes after the events before it.
         await this.qmp.execute('query-status');
       } catch (error) {
         // It may be the disturbance that is to blame, and word of that be on its way.
         await this.qmp.execute('query-status');
         if (!this.disturbed) throw error;
       }
-      if (!this.disturbed) break;
-      running ||= this.#resumes > this.#answered.resumes;
-    }
-    if (!running) return;
-    await this.qmp.execute('cont');
-    // The RESUME that this makes is nobody else's.
-    this.#answered = { ...this.#answered, resumes: this.#resumes };
+      running ||= this.#resumes > resumes;
+    } while (this.disturbed);
+    if (running) await this.qmp.execute('cont');
+    this.tasks.answered();
   }
 
   async #reset(): Promise<void> {
