@@ -4,6 +4,7 @@ import { attachCommand } from './commands/attach.js';
 import { boardsCommand } from './commands/boards.js';
 import { importCommand } from './commands/import.js';
 import { doctorCommand } from './commands/doctor.js';
+import { exportCommand } from './commands/export.js';
 import { planCommand } from './commands/plan.js';
 import { predictCommand } from './commands/predict.js';
 import { runCommand } from './commands/run.js';
@@ -25,6 +26,7 @@ const commands = {
   boards: boardsCommand,
   import: importCommand,
   size: sizeCommand,
+  export: exportCommand,
   doctor: doctorCommand,
   twin: twinCommand,
 };

@@ -9,7 +9,7 @@ function output(stream: NodeJS.WriteStream): Output {
     if (error.code !== 'EPIPE') throw error;
   });
   return {
-    write: (text) => stream.write(text),
+    write: (data) => stream.write(data),
     get isTTY() {
       return stream.isTTY;
     },
@@ -24,7 +24,7 @@ const lazy = (name: 'stdout' | 'stderr'): Output => {
   let made: Output | undefined;
   const get = () => (made ??= output(process[name]));
   return {
-    write: (text) => get().write(text),
+    write: (data) => get().write(data),
     get isTTY() {
       return get().isTTY;
     },

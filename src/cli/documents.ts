@@ -1,6 +1,7 @@
 import type { Machine } from '../machine/model.js';
 import type { Plan } from '../place/plan.js';
-import { readInput, writeOutput } from './files.js';
+import { Exit, Problem } from '../problem/problem.js';
+import { readInput, writeOutput, type Input } from './files.js';
 import type { Io } from './io.js';
 
 /** Writes a plan as JSON. Throws Problem `output-unwritable`. */
@@ -14,4 +15,51 @@ export async function readMachine(path: string, io: Io): Promise<{ machine: Mach
   const { loadMachine } = await import('../machine/load.js');
   const { name, text } = await readInput(path, io);
   return { machine: await loadMachine(text, name), name };
+}
+
+/**
+ * Reads a plan.
+ * @throws Problem `plan-syntax`, `plan-schema`, `plan-range`, `plan-empty`, and as readInput does
+ */
+export async function readPlan(path: string, io: Io): Promise<Plan> {
+  return planOf(await readInput(path, io));
+}
+
+/**
+ * Reads a plan, or a machine file, which is solved.
+ * @throws Problem as {@link readPlan} and `loadMachine` do; `no-plan`, exit 2, where the machine has none
+ */
+export async function readPlanOrMachine(path: string, io: Io): Promise<{ plan: Plan; machine?: Machine }> {
+  const input = await readInput(path, io);
+  if (/^\s*\{/.test(input.text) && /"status"\s*:/.test(input.text)) return { plan: await planOf(input) };
+  const { loadMachine } = await import('../machine/load.js');
+  const { place } = await import('../place/place.js');
+  const machine = await loadMachine(input.text, input.name);
+  const plan = place(machine);
+  if (plan.status === 'placed') return { plan, machine };
+  throw new Problem('no-plan', plan.status === 'infeasible' ? plan.conflict.summary : plan.summary, {
+    exit: Exit.noPlan,
+    where: { file: input.name },
+    hint: `pinbar plan ${input.name} says more`,
+  });
+}
+
+async function planOf({ name, text }: Input): Promise<Plan> {
+  const { planFromJson } = await import('../place/plan-json.js');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new Problem('plan-syntax', `${name} is no JSON: ${error instanceof Error ? error.message : String(error)}`, {
+      where: { file: name },
+      hint: 'give a plan that pinbar run --plan-out or pinbar plan --json wrote',
+    });
+  }
+  try {
+    const result = planFromJson(value);
+    if (result.status === 'placed') return result;
+    throw new Problem('plan-empty', `this is no plan but the answer that there is none (status ${result.status})`);
+  } catch (error) {
+    throw error instanceof Problem ? error.at({ file: name }) : error;
+  }
 }

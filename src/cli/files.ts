@@ -57,7 +57,25 @@ export async function* streamInput(path: string, io: Io): AsyncGenerator<Uint8Ar
   }
 }
 
+/**
+ * Reads a binary file; `-` is standard input.
+ * @throws Problem `input-unreadable`, `input-too-large`
+ */
+export async function readBytes(path: string, io: Io): Promise<Uint8Array> {
+  const name = path === '-' ? '<stdin>' : path;
+  try {
+    return await collect(name, path === '-' ? io.stdin() : createReadStream(path));
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    throw fileProblem(error, name, 'read');
+  }
+}
+
 async function readText(name: string, chunks: AsyncIterable<Uint8Array>): Promise<string> {
+  return new TextDecoder().decode(await collect(name, chunks));
+}
+
+async function collect(name: string, chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of chunks) {
@@ -70,7 +88,7 @@ async function readText(name: string, chunks: AsyncIterable<Uint8Array>): Promis
     }
     parts.push(chunk);
   }
-  return new TextDecoder().decode(Buffer.concat(parts));
+  return Buffer.concat(parts);
 }
 
 /**
@@ -78,7 +96,7 @@ async function readText(name: string, chunks: AsyncIterable<Uint8Array>): Promis
  * pipe) is written to, never replaced; a symbolic link stays, and the file that it leads to keeps its mode.
  * @throws Problem `output-unwritable`, exit 3
  */
-export async function writeOutput(path: string, text: string): Promise<void> {
+export async function writeOutput(path: string, text: string | Uint8Array): Promise<void> {
   let temporary: string | undefined;
   try {
     const there = await stat(path).catch(() => undefined);

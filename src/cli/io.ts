@@ -1,6 +1,6 @@
-/** A stream that text goes to. */
+/** A stream that text, or a binary result, goes to. */
 export interface Output {
-  write(text: string): void;
+  write(data: string | Uint8Array): void;
   readonly isTTY: boolean;
   /** Width of the terminal in characters; 80 or more where it is no terminal. */
   readonly columns: number;

@@ -19,7 +19,8 @@ export async function pinbar(argv: readonly string[], options: RunOptions = {}):
   const text = { stdout: '', stderr: '' };
   const output = (name: 'stdout' | 'stderr'): Output => ({
     write: (part) => {
-      text[name] += part;
+      // Bytes as Latin-1: a character each.
+      text[name] += typeof part === 'string' ? part : Buffer.from(part).toString('latin1');
     },
     isTTY: options.tty ?? false,
     columns: 120,

@@ -69,6 +69,15 @@ export interface VerifyFlags {
   readonly json: boolean;
 }
 
+export interface ExportFlags {
+  readonly machine?: string;
+  readonly out?: string;
+  readonly base?: string;
+  readonly ecam?: string;
+  readonly host?: readonly string[];
+  readonly device?: readonly string[];
+}
+
 export interface PredictFlags {
   readonly guest?: readonly string[];
   readonly all: boolean;

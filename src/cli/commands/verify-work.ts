@@ -2,12 +2,11 @@ import { compare } from '../../import/compare/compare.js';
 import type { Comparison } from '../../import/compare/comparison.js';
 import { comparisonToJson } from '../../import/compare/json.js';
 import { readGuestText } from '../../import/guest-text.js';
-import { planFromJson } from '../../place/plan-json.js';
-import type { Plan } from '../../place/plan.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { work, type Context } from '../context.js';
+import { readPlan } from '../documents.js';
 import { readInput } from '../files.js';
-import { styleFor, type Io } from '../io.js';
+import { styleFor } from '../io.js';
 import { renderComparison } from '../render/comparison.js';
 import type { VerifyFlags } from './flags.js';
 
@@ -41,23 +40,3 @@ export async function verify(this: Context, flags: VerifyFlags, planFile: string
 /** 3 where the guest did not keep the plan, and where nothing shows that it did. */
 const exitCode = ({ verdict }: Comparison): number =>
   verdict === 'holds' || verdict === 'incomplete' ? Exit.done : Exit.outside;
-
-async function readPlan(path: string, io: Io): Promise<Plan> {
-  const { name, text } = await readInput(path, io);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new Problem('plan-syntax', `${name} is no JSON: ${error instanceof Error ? error.message : String(error)}`, {
-      where: { file: name },
-      hint: 'give a plan that pinbar run --plan-out or pinbar plan --json wrote',
-    });
-  }
-  try {
-    const result = planFromJson(value);
-    if (result.status === 'placed') return result;
-    throw new Problem('plan-empty', `this is no plan but the answer that there is none (status ${result.status})`);
-  } catch (error) {
-    throw error instanceof Problem ? error.at({ file: name }) : error;
-  }
-}

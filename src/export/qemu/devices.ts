@@ -1,0 +1,115 @@
+import { formatQemuSize } from '../../address/format.js';
+import type { Bridge, BridgeKind, Hints, Machine } from '../../machine/model.js';
+import { formatBdf, formatSlot } from '../../pci/bdf.js';
+import { Problem } from '../../problem/problem.js';
+import { allPlaced, type PlacedFunction, type PlacedHost } from '../layout.js';
+
+/** QEMU's device for each kind of bridge. */
+const drivers: Readonly<Record<BridgeKind, string>> = {
+  'root-port': 'pcie-root-port',
+  'upstream-port': 'x3130-upstream',
+  'downstream-port': 'xio3130-downstream',
+  'pcie-pci-bridge': 'pcie-pci-bridge',
+  'pci-bridge': 'pci-bridge',
+};
+
+/** A device of a QEMU command line: what -device takes, and what it is of. */
+export interface QemuDevice {
+  readonly fn: PlacedFunction;
+  readonly argument: string;
+}
+
+/**
+ * Whether the board itself has this function, so that no -device makes it: the host bridge, and q35's ICH9 (hw/i386/pc_q35.c
+ * puts it at 1f.0, 1f.2 and 1f.3).
+ */
+export const isOfBoard = ({ parent, address, wanted }: PlacedFunction, { board }: Machine): boolean =>
+  parent === null &&
+  wanted?.qemuDevice === undefined &&
+  wanted?.hostAddress === undefined &&
+  !wanted?.bridge &&
+  ((address.device === 0 && address.fn === 0) || (board === 'q35' && address.device === 0x1f));
+
+/**
+ * The devices of a machine, bridges before what lies behind them. Ids are the machine's.
+ * @throws Problem `export-device` naming each function of which the machine does not say what it is; `export-id`
+ */
+export function qemuDevices(hosts: readonly PlacedHost[], machine: Machine): QemuDevice[] {
+  const own = allPlaced(hosts).filter((fn) => !isOfBoard(fn, machine));
+  const unknown = own.filter(
+    ({ wanted }) => !wanted?.bridge && !wanted?.hostAddress && wanted?.qemuDevice === undefined,
+  );
+  const [first] = unknown;
+  if (first) throw unknownDevice(first, unknown);
+  for (const { id } of own) {
+    if (/^[A-Za-z][A-Za-z0-9._-]*$/.test(id)) continue;
+    throw new Problem('export-id', `QEMU does not take the id ${id.slice(0, 60)}`, {
+      hint: 'ids of QEMU begin with a letter and have letters, digits, dots, dashes and underscores: name it so in the machine file',
+      facts: { id },
+    });
+  }
+  let chassis = 0;
+  return own.map((fn): QemuDevice => {
+    const properties = [`id=${fn.id}`, `bus=${busOf(fn, hosts)}`, `addr=${formatSlot(fn.address)}`];
+    const siblings = fn.parent?.children ?? hosts.find(({ functions }) => functions.includes(fn))?.functions ?? [];
+    const shared = siblings.some(({ address }) => address.device === fn.address.device && address.fn !== fn.address.fn);
+    // Function 0 has to say that there are others: hw/pci/pci.c, pci_init_multifunction.
+    if (shared && fn.address.fn === 0) properties.push('multifunction=on');
+    if (fn.wanted?.bridge) properties.push(...bridgeProperties(fn.wanted.bridge, () => ++chassis));
+    return { fn, argument: [driverOf(fn), ...properties].join(',') };
+  });
+}
+
+function driverOf({ wanted }: PlacedFunction): string {
+  if (wanted?.qemuDevice !== undefined) return wanted.qemuDevice;
+  if (wanted?.hostAddress) return `vfio-pci,host=${formatBdf(wanted.hostAddress)}`;
+  return drivers[wanted?.bridge?.kind ?? 'root-port'];
+}
+
+/** QEMU names a bridge's secondary bus as the bridge. */
+const busOf = ({ parent, address }: PlacedFunction, hosts: readonly PlacedHost[]): string =>
+  parent?.id ?? hosts.find(({ planned }) => planned.segment === address.segment)?.planned.id ?? 'pcie.0';
+
+/** Each port has a chassis of its own, so that slot numbers may be alike (hw/pci/pcie_port.c, pcie_chassis_add_slot). */
+function bridgeProperties(bridge: Bridge, chassis: () => number): string[] {
+  switch (bridge.kind) {
+    case 'root-port':
+      return [`chassis=${chassis()}`, ...(bridge.hotplug === 'none' ? ['hotplug=off'] : []), ...reserves(bridge)];
+    case 'downstream-port':
+      return [`chassis=${chassis()}`, ...(bridge.hotplug === 'none' ? ['hotplug=off'] : [])];
+    case 'pci-bridge':
+      return [`chassis_nr=${chassis()}`, ...(bridge.hotplug === 'none' ? ['shpc=off'] : []), ...reserves(bridge)];
+    case 'upstream-port':
+    case 'pcie-pci-bridge':
+      return [];
+    default:
+      return bridge.kind satisfies never;
+  }
+}
+
+/** What the bridge tells firmware to keep: as the machine has it, else the room that the plan keeps. */
+function reserves({ hints, reserve }: Bridge): string[] {
+  const kept: Hints = hints ?? {
+    ...(reserve.buses > 0 ? { buses: reserve.buses } : {}),
+    ...(reserve.io > 0n ? { io: reserve.io } : {}),
+    ...(reserve.memory > 0n ? { memory: reserve.memory } : {}),
+    ...(reserve.prefetchable > 0n ? { prefetchable64: reserve.prefetchable } : {}),
+  };
+  const { buses, io, memory, prefetchable32, prefetchable64 } = kept;
+  return [
+    ...(buses === undefined ? [] : [`bus-reserve=${buses}`]),
+    ...(io === undefined ? [] : [`io-reserve=${formatQemuSize(io)}`]),
+    ...(memory === undefined ? [] : [`mem-reserve=${formatQemuSize(memory)}`]),
+    ...(prefetchable32 === undefined ? [] : [`pref32-reserve=${formatQemuSize(prefetchable32)}`]),
+    ...(prefetchable64 === undefined ? [] : [`pref64-reserve=${formatQemuSize(prefetchable64)}`]),
+  ];
+}
+
+function unknownDevice({ id }: PlacedFunction, all: readonly PlacedFunction[]): Problem {
+  const names = all.map((fn) => fn.id);
+  const shown = names.slice(0, 8).join(', ') + (names.length > 8 ? ` and ${names.length - 8} more` : '');
+  return new Problem('export-device', `the machine does not say what ${shown} ${names.length > 1 ? 'are' : 'is'}`, {
+    hint: `say which function of the host is passed through, --host ${id}=0000:01:00.0, or what QEMU emulates, --device ${id}=pci-testdev; or hostAddress or qemuDevice in the machine file`,
+    facts: { ids: names },
+  });
+}
