@@ -1,7 +1,9 @@
 import { formatBdf } from '../../pci/bdf.js';
-import { subjectOf } from '../../import/log/messages/messages.js';
+import { subjectOf, type Message } from '../../import/log/messages/messages.js';
+import type { RootBuses } from '../../import/log/window-line.js';
 import { said } from '../evidence.js';
 import { cite } from '../placement/cite.js';
+import { factsOf } from '../scene/host-windows.js';
 import type { Scene } from '../scene/scene.js';
 import type { Candidate, Remedy } from '../finding.js';
 
@@ -20,6 +22,8 @@ export function busNumbers(scene: Scene): Candidate[] {
     scene.bridges.find(
       ({ address: bridge, secondary }) => bridge.segment === address.segment && secondary === address.bus,
     );
+  const root = rootRange(scene, first);
+  if (root) return [ofRoot(scene, root, [...refused, ...short])];
   const vfs = first.code === 'vf-bus-range';
   const full = above && above.secondary === above.subordinate;
   const remedies: Remedy[] = [];
@@ -78,4 +82,55 @@ export function busNumbers(scene: Scene): Candidate[] {
           }),
     },
   ];
+}
+
+/** The host bridge's own bus numbers, where they are what a bridge does not fit into. */
+function rootRange({ evidence }: Scene, { values, line }: Message): RootBuses | undefined {
+  const above = values['above'];
+  if (above === undefined) return undefined;
+  const [first = '', last = first] = above.split('-');
+  return factsOf(evidence, 'root-buses').find(
+    (fact) =>
+      fact.line.source.file === line.source.file &&
+      fact.first === parseInt(first, 16) &&
+      fact.last === parseInt(last, 16),
+  );
+}
+
+function ofRoot({ stack }: Scene, root: RootBuses, messages: readonly Message[]): Candidate {
+  const count = root.last - root.first + 1;
+  const virt = stack.isGuest === true && stack.deviceTree;
+  return {
+    cause: 'bus-numbers-exhausted',
+    confidence: 'certain',
+    fault: true,
+    weight: 94,
+    summary: `The host bridge has ${count} bus numbers (${twoDigits(root.first)}-${twoDigits(root.last)}), and the bridges of this machine need more: what is behind the last of them cannot be used.`,
+    evidence: cite(
+      messages[0]?.line,
+      root.line,
+      messages.map(({ line }) => line),
+    ),
+    proof: `Each port and bridge takes a number, whether anything is behind it or not; the kernel could not insert [bus ${messages[0]?.values['buses'] ?? ''}] under [bus ${twoDigits(root.first)}-${twoDigits(root.last)}]. ECAM of ${count} MiB holds ${count} buses, 1 MiB each.`,
+    remedies: virt
+      ? [
+          {
+            change: '-machine virt without highmem=off and highmem-ecam=off (both are on by default)',
+            where: 'qemu',
+            why: 'the virt machine then has ECAM of 256 MiB above 4 GiB, for 256 buses, in the place of 16 MiB below',
+          },
+          {
+            change: 'several functions on one port’s slot (multifunction=on), or fewer ports and switches',
+            where: 'qemu',
+            why: 'only bridges take bus numbers',
+          },
+        ]
+      : [
+          {
+            change: 'a firmware setting or update with a larger ECAM (MCFG) and bus range for this host bridge',
+            where: 'bios',
+            why: 'bus numbers of a host bridge are what _CRS and MCFG say',
+          },
+        ],
+  };
 }

@@ -56,7 +56,11 @@ function judgeOne(scene: Scene, { top, leaf, above }: Bottleneck, all: readonly 
     siblings.map(failureLine),
     inside.slice(0, 3).map(placedLine),
   );
-  const remedies = widerBridge(scene.stack, need, kinds.length > 1, isHotplugged(scene));
+  // Firmware gave the BAR up: what helps is a kernel that places anew, not room that firmware would not have either.
+  const leftOut = leaf.events.some(({ verb }) => verb === 'not-covered');
+  const wider = widerBridge(scene.stack, need, kinds.length > 1, isHotplugged(scene));
+  const remedies =
+    leftOut && scene.stack.isGuest === true ? wider.filter(({ change }) => change.includes('realloc')) : wider;
   const base = { cause: 'bridge-window-too-small', fault: true, evidence, remedies } as const;
   const at = formatBdf(above.address);
   if (window?.placed && !fits) {

@@ -11,18 +11,28 @@ const nextPowerOfTwo = (size: bigint): bigint => {
 const isQemuLike = ({ vmm }: Stack) =>
   vmm === 'qemu' || vmm === 'libvirt' || vmm === 'kubevirt' || vmm === 'proxmox' || vmm === 'kata';
 
+const TiB = 1n << 40n;
+
+/** hw/riscv/virt.c, virt_memmap: 16 GiB, at a multiple of 16 GiB. */
+const riscvWindow: Remedy = {
+  change: 'smaller or fewer 64-bit BARs',
+  where: 'hardware',
+  why: 'the 64-bit window of QEMU’s riscv64 virt machine is 16 GiB, and no option makes it larger',
+};
+
 /** More room above 4 GiB, for `need` bytes. */
 export function moreRoomAbove(stack: Stack, need: bigint): Remedy[] {
   const { vmm, isGuest, deviceTree, arch } = stack;
   const aperture = nextPowerOfTwo(need * 2n);
   const mib = aperture >> 20n;
+  if (deviceTree && arch === 'riscv64' && isGuest === true) return [riscvWindow];
   const remedies: Remedy[] = [];
   if (isGuest === true || isQemuLike(stack)) {
     if (arch === 'aarch64' && deviceTree) {
       remedies.push({
-        change: `-machine virt,highmem-mmio-size=${formatQemuSize(aperture)} (QEMU 10.0 and later)`,
+        change: `-machine virt,highmem-mmio-size=${formatQemuSize(aperture > TiB ? aperture : TiB)} (QEMU 10.0 and later)`,
         where: 'qemu',
-        why: `the 64-bit PCI window of the virt machine is 512 GiB unless this says more; ${formatSize(need)} and their alignment have to fit`,
+        why: `the 64-bit PCI window of the virt machine is 512 GiB, and this makes it larger (a power of two); ${formatSize(need)} and their alignment have to fit`,
       });
     } else if (vmm === 'vmware') {
       const gib = aperture >> 30n;
@@ -85,6 +95,15 @@ export function moreRoomAbove(stack: Stack, need: bigint): Remedy[] {
 /** A 64-bit window where there is none. */
 export function open64(stack: Stack, need: bigint, hotplugged: boolean): Remedy[] {
   const remedies: Remedy[] = [];
+  if (stack.isGuest === true && stack.deviceTree && stack.arch === 'aarch64') {
+    return [
+      {
+        change: '-machine virt without highmem=off and highmem-mmio=off (both are on by default)',
+        where: 'qemu',
+        why: 'the virt machine then has a 64-bit window of 512 GiB',
+      },
+    ];
+  }
   if (stack.isGuest === true || isQemuLike(stack)) {
     if (hotplugged || stack.vmm === 'kata') {
       remedies.push({

@@ -6,7 +6,7 @@ export const driverRules = [
   // Xilinx/dma_ip_drivers, XDMA/linux-kernel/xdma/libxdma.c
   rule(
     'reads-all-ones',
-    /BAR ?(?<bar>\d) is NOT the XDMA config BAR: 0xf{8}|(?:regist\w*|BAR ?\d?|MMIO|mmio|config)[^\n]{0,40}(?:reads?|returned|returns|value|=)[^\n]{0,16}\b0xf{8}\b/,
+    /BAR ?(?<bar>\d) is NOT the XDMA config BAR: 0xf{8}|(?:regist\w*|BAR ?\d?|MMIO|mmio|config)[^\n]{0,40}\b(?:reads?|returned|returns)\b[^\n]{0,16}\b0xf{8}\b/,
     '0xffffffff',
   ),
   rule('driver-region-invalid', /PCI I\/O region assigned to your NVIDIA device is invalid/, 'is invalid'),

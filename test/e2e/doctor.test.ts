@@ -1,0 +1,36 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import type { DiagnosisJson } from '../../src/doctor/schema.js';
+import { failures, partsOf, provoke } from '../lab/failures.js';
+import { pinbar } from '../lab/pinbar.js';
+import { describeInLab, scratchFolder } from '../lab/suite.js';
+
+const recordings = join(import.meta.dirname, '../../src/doctor/samples/recorded');
+
+/** The others are recorded and take longer to boot; `npx tsx scripts/record-failures.ts` boots them all. */
+const booted = new Set(['display-of-512m', 'sixteen-buses', 'three-displays', 'pentium', 'pci-hole']);
+const chosen = failures.filter(({ name }) => booted.has(name));
+
+describeInLab('pinbar doctor', [...new Set(chosen.flatMap(partsOf))], () => {
+  it.each(chosen)('$cause, $name: found in what a real guest prints, as in its recording', async (failure) => {
+    const folder = scratchFolder();
+    const log = join(folder, 'log.txt');
+    writeFileSync(log, await provoke(failure, folder));
+    const diagnose = async (file: string) => {
+      const { output, errors, end } = await pinbar(['doctor', '--json', file]);
+      expect({ errors, end }).toEqual({ errors: '', end: 0 });
+      return JSON.parse(output) as DiagnosisJson;
+    };
+    const { findings } = await diagnose(log);
+    expect(findings[0]).toMatchObject({ cause: failure.cause, confidence: 'certain', fault: true });
+    const lines = readFileSync(log, 'utf8').split('\n');
+    for (const { evidence } of findings) {
+      for (const { line, text } of evidence) expect(lines[line - 1]).toBe(text);
+    }
+    const recorded = await diagnose(join(recordings, `${failure.cause}.${failure.name}.txt`));
+    const said = (all: DiagnosisJson['findings']) =>
+      all.map(({ cause, summary, proof }) => ({ cause, summary, proof }));
+    expect(said(findings)).toEqual(said(recorded.findings));
+  });
+});
