@@ -1,6 +1,7 @@
 import { toJsonSchema, type ConversionConfig } from '@valibot/to-json-schema';
 import type * as v from 'valibot';
 import { predictionSchema } from '../src/guests/prediction-schema.js';
+import { differenceSchema } from '../src/import/diff/json.js';
 import { captureSchema } from '../src/import/capture/schema.js';
 import { boardsSchema } from '../src/machine/boards/json.js';
 import { machineFileDefinitions, machineFileSchema } from '../src/machine/schema.js';
@@ -40,6 +41,7 @@ export const schemas = (): Readonly<Record<string, string>> => ({
   'machine.schema.json': jsonSchema('urn:pinbar:machine:1', machineFileSchema, machineFileDefinitions),
   'plan.schema.json': jsonSchema('urn:pinbar:plan:1', planSchema),
   'prediction.schema.json': jsonSchema('urn:pinbar:prediction:1', predictionSchema),
+  'diff.schema.json': jsonSchema('urn:pinbar:diff:1', differenceSchema),
   'size.schema.json': jsonSchema('urn:pinbar:size:1', sizeSchema),
   'doctor.schema.json': jsonSchema('urn:pinbar:doctor:1', diagnosisSchema),
 });

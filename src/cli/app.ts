@@ -2,6 +2,7 @@ import { buildApplication, buildRouteMap, help, version, type Application } from
 import { VERSION } from './version.js';
 import { attachCommand } from './commands/attach.js';
 import { boardsCommand } from './commands/boards.js';
+import { diffCommand } from './commands/diff.js';
 import { importCommand } from './commands/import.js';
 import { doctorCommand } from './commands/doctor.js';
 import { exportCommand } from './commands/export.js';
@@ -25,6 +26,7 @@ const commands = {
   scan: scanCommand,
   boards: boardsCommand,
   import: importCommand,
+  diff: diffCommand,
   size: sizeCommand,
   export: exportCommand,
   doctor: doctorCommand,

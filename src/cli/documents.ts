@@ -44,7 +44,15 @@ export async function readPlanOrMachine(path: string, io: Io): Promise<{ plan: P
   });
 }
 
-async function planOf({ name, text }: Input): Promise<Plan> {
+/** Whether a text is what `plan --json` or `run --plan-out` wrote, by how it begins. */
+export const looksLikePlan = (head: string): boolean =>
+  /^\s*\{\s*"pinbar"\s*:\s*1\s*,\s*"status"\s*:/.test(head.slice(0, 400));
+
+/**
+ * A plan's text.
+ * @throws Problem `plan-syntax`, `plan-schema`, `plan-range`, `plan-empty`
+ */
+export async function planOf({ name, text }: Input): Promise<Plan> {
   const { planFromJson } = await import('../place/plan-json.js');
   let value: unknown;
   try {

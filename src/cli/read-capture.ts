@@ -4,7 +4,7 @@ import { looksLikeDomain } from '../import/machine/looks-like-domain.js';
 import { looksLikeQemuCommand } from '../import/machine/shell-words.js';
 import type { Observation } from '../import/observation.js';
 import { Problem } from '../problem/problem.js';
-import { readEvidence } from './evidence.js';
+import { readEvidence, type WholeText } from './evidence.js';
 import type { Io } from './io.js';
 
 /** What a set of files holds together. */
@@ -45,10 +45,12 @@ export async function readSources(files: readonly string[], io: Io): Promise<Sou
     }
     told = { ...read, kind: looksLikeDomain(read.text.slice(0, 4096)) ? 'domain' : 'qemu' };
   }
-  const capture = mergeCapture(observations, { found: missing });
-  const shows = capture.functions.length > 0 || capture.hostBridges.length > 0;
-  return { capture: shows ? capture : undefined, told };
+  return { capture: shown(mergeCapture(observations, { found: missing })), told };
 }
+
+/** A capture that shows something. */
+const shown = (capture: Capture): Capture | undefined =>
+  capture.functions.length > 0 || capture.hostBridges.length > 0 ? capture : undefined;
 
 /**
  * One capture of all files together.
@@ -56,14 +58,15 @@ export async function readSources(files: readonly string[], io: Io): Promise<Sou
  */
 export async function readCapture(files: readonly string[], io: Io): Promise<Capture> {
   const { capture, told } = await readSources(files, io);
-  if (told) {
-    throw new Problem('import-kind', `${told.name} describes a machine, and a capture is wanted`, {
-      hint: 'give what a host or guest shows: lspci -vvv, sysfs, dmesg, a capture',
-      where: { file: told.name },
-    });
-  }
+  if (told) throw notCapture(told.name);
   return required(capture, files);
 }
+
+const notCapture = (name: string) =>
+  new Problem('import-kind', `${name} describes a machine, and a capture is wanted`, {
+    hint: 'give what a host or guest shows: lspci -vvv, sysfs, dmesg, a capture',
+    where: { file: name },
+  });
 
 export function required(capture: Capture | undefined, files: readonly string[]): Capture {
   if (capture) return capture;
@@ -71,4 +74,22 @@ export function required(capture: Capture | undefined, files: readonly string[])
     hint: 'give the output of lspci -vvvnnxxxx, of dmesg, or of grep . /sys/bus/pci/devices/*/resource',
     facts: { files },
   });
+}
+
+/**
+ * The capture of one file, or its text where `whole` knows it by its beginning.
+ * @throws Problem as {@link readCapture} does
+ */
+export async function readEvidenceOr(file: string, io: Io, whole: WholeText) {
+  const read = await readEvidence(
+    file,
+    io,
+    (head) => whole(head) || looksLikeDomain(head) || looksLikeQemuCommand(head),
+  );
+  if ('text' in read) {
+    if (whole(read.text)) return read;
+    throw notCapture(read.name);
+  }
+  const { observations, missing } = read.evidence;
+  return { capture: required(shown(mergeCapture(observations, { found: missing })), [file]) };
 }

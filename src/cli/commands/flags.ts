@@ -106,3 +106,8 @@ export interface SizeFlags {
   readonly ram?: string;
   readonly json: boolean;
 }
+
+export interface DiffFlags {
+  readonly all: boolean;
+  readonly json: boolean;
+}

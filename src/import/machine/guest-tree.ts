@@ -25,6 +25,7 @@ export interface GuestTree {
 /** An id that QEMU takes, and `-set` as well, which ends an id at a dot. */
 const idOf = (prefix: string, bdf: Bdf) => `${prefix}-${formatBdf(bdf).replace(/[:.]/g, '-')}`;
 export const deviceId = (bdf: Bdf): string => idOf('dev', bdf);
+export const portId = (bdf: Bdf): string => idOf('port', bdf);
 
 /** Each device behind a root port of its own; functions of one device stay together. */
 export function ownPorts(chosen: readonly CapturedFunction[]): GuestTree {
@@ -61,7 +62,7 @@ export function mirrored(index: FunctionIndex, chosen: readonly CapturedFunction
       if (!node) {
         const kind = kindOf(bridge, above);
         if (bridge.portType === undefined) assumed.push(formatBdf(bridge.address));
-        node = { id: idOf('port', bridge.address), host: bridge, kind, slot: { ...bridge.address }, children: [] };
+        node = { id: portId(bridge.address), host: bridge, kind, slot: { ...bridge.address }, children: [] };
         nodes.set(key, node);
         (above?.children ?? roots).push(node);
       }
