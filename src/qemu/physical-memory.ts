@@ -1,4 +1,5 @@
 import type { CpuAddress } from '../address/kinds.js';
+import type { IoPorts } from './io-ports.js';
 import type { Width } from '../pci/config-access.js';
 
 /** One access to guest physical memory, MMIO included. Values are unsigned, in the guest's little-endian order. */
@@ -13,6 +14,8 @@ export interface PhysicalMemory {
   batch(ops: readonly MemoryOp[]): Promise<number[]>;
   readBytes(address: CpuAddress, size: number): Promise<Uint8Array>;
   writeBytes(address: CpuAddress, bytes: Uint8Array): Promise<void>;
+  /** I/O ports, where the transport reaches them, too. */
+  readonly ports?: IoPorts;
 }
 
 /** A connection to QEMU that carries accesses to its memory. */

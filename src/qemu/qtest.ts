@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { hex } from '../address/format.js';
 import type { CpuAddress } from '../address/kinds.js';
 import { Exit, Problem } from '../problem/problem.js';
+import type { IoPorts, PortOp } from './io-ports.js';
 import { accessesOf, type Access, type MemoryOp, type Transport } from './physical-memory.js';
 import { Pipeline } from './pipeline.js';
 import { LineDecoder } from './qmp.js';
@@ -15,6 +16,12 @@ const letter = { 1: 'b', 2: 'w', 4: 'l' } as const;
 export class Qtest implements Transport {
   readonly source = 'qtest';
   readonly closed: Promise<void>;
+  readonly ports: IoPorts = {
+    batch: async (ops) => {
+      const lines = await this.#pipeline.send(ops.map(portCommandOf));
+      return ops.map(({ kind, width }, i) => (kind === 'out' ? 0 : this.#number(lines[i] ?? '', width)));
+    },
+  };
   readonly #pipeline: Pipeline;
 
   /** @param patience milliseconds without a byte after which an answer that is owed counts as lost */
@@ -98,6 +105,11 @@ function commandOf({ op, count }: Access): string {
   const verb = `${op.kind}${letter[op.width]} ${hex(op.address)}`;
   return op.kind === 'read' ? verb : `${verb} ${hex(op.value >>> 0)}`;
 }
+
+const portCommandOf = (op: PortOp): string => {
+  const verb = `${op.kind}${letter[op.width]} ${hex(op.port)}`;
+  return op.kind === 'in' ? verb : `${verb} ${hex(op.value)}`;
+};
 
 const refused = (command: string, line: string): Problem =>
   new Problem('qtest-error', `QEMU refused the qtest command ${command.slice(0, 80)}: ${line.slice(0, 200)}`, {

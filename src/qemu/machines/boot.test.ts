@@ -63,8 +63,8 @@ describe('what the machine starts', () => {
     expect(bootWith(command, machineTypeOf(command), controlOf(command), false)).toEqual(movesPins('edk2.fd'));
   });
 
-  it('q35 with a kernel and no firmware starts qboot, which is said', () => {
-    expect(boot('x86_64', 'q35', '-kernel', 'bzImage')).toEqual({
+  it.each(['q35', 'pc'])('%s with a kernel and no firmware starts qboot, which is said', (machine) => {
+    expect(boot('x86_64', machine, '-kernel', 'bzImage')).toEqual({
       extra: ['-bios', 'qboot.rom'],
       notices: [expect.stringContaining('-bios qboot.rom is added')],
     });

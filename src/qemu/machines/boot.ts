@@ -32,8 +32,8 @@ export interface Boot {
   readonly files?: readonly Uint8Array[];
 }
 
-/** The board's host bridge function, 00:00.0, which carries the driver: firmware comes to it first. */
-const hostBridges: Readonly<Record<BoardName, string>> = { virt: 'gpex-root', q35: 'mch' };
+/** The board's host bridge function, 00:00.0, which carries the driver: firmware comes to it first. `pc` goes without. */
+const hostBridges: Partial<Readonly<Record<BoardName, string>>> = { virt: 'gpex-root', q35: 'mch' };
 
 /**
  * What the machine starts, as far as it matters to PCI: firmware that enumerates gets pinbar's driver to go with it, and
@@ -44,16 +44,17 @@ const hostBridges: Readonly<Record<BoardName, string>> = { virt: 'gpex-root', q3
 export function bootWith(command: QemuCommandLine, machine: MachineType, control: QemuControl, driver = true): Boot {
   const { kernel, bios, flash } = bootOf(command);
   const none: Boot = { extra: [], notices: [] };
-  if (machine.board === 'q35' && bios === undefined && flash === undefined) {
+  const isPc = machine.arch === 'x86_64';
+  if (isPc && bios === undefined && flash === undefined) {
     return kernel === undefined
       ? { ...none, notices: [SEABIOS_STARTS], firmware: { name: 'SeaBIOS', driver: false } }
       : { extra: ['-bios', 'qboot.rom'], notices: [QBOOT_CHOSEN] };
   }
-  const quiet = { virt: SBI, q35: QBOOT }[machine.board];
-  const leavesAlone = bios !== undefined && (machine.board === 'q35' || machine.arch === 'riscv64') && quiet.test(bios);
+  const quiet = isPc ? QBOOT : SBI;
+  const leavesAlone = bios !== undefined && (isPc || machine.arch === 'riscv64') && quiet.test(bios);
   const name = flash ?? (leavesAlone ? undefined : bios);
   if (name !== undefined) return enumerating(name, machine, driver && !NO_DRIVERS.test(name));
-  if (leavesAlone && machine.board === 'q35') return none;
+  if (leavesAlone && isPc) return none;
   const loader = command.arguments.some(({ option, value }) => option === 'device' && value?.includes('loader'));
   if (kernel === undefined && !loader && !control.paused) {
     throw new Problem(
@@ -72,12 +73,13 @@ const SEABIOS_STARTS =
   'QEMU starts SeaBIOS, which enumerates PCI itself and moves what was programmed here; with -kernel, pinbar has QEMU start qboot, which does not';
 
 function enumerating(name: string, { arch, board }: MachineType, driver: boolean): Boot {
-  const firmware = { name, driver };
-  if (!driver) {
+  const carrier = driver ? hostBridges[board] : undefined;
+  const firmware = { name, driver: carrier !== undefined };
+  if (carrier === undefined) {
     const notice = `${name}: firmware that enumerates PCI itself moves what was programmed here, unless it heeds pci-enum-done in the device tree`;
     return { extra: [], notices: [notice], firmware };
   }
-  const rom = `${hostBridges[board]}.romfile=${inheritedFile(0)}`;
+  const rom = `${carrier}.romfile=${inheritedFile(0)}`;
   return {
     extra: ['-global', rom],
     notices: [

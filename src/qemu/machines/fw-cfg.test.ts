@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PhysicalMemory } from '../physical-memory.js';
-import type { Qmp } from '../qmp.js';
+import type { IoPorts } from '../io-ports.js';
 import { readFwCfgFile } from './fw-cfg.js';
-import { IoPorts } from './io-ports.js';
 
 const SCRATCH = 0x1_0000n;
 const FILE = Buffer.from('what the file holds');
@@ -22,18 +21,21 @@ function device(files: Readonly<Record<string, Buffer>>, { answers = true } = {}
   const at = (address: bigint) => Number(address - SCRATCH);
   let high = 0n;
   const swapped = (value: number) => BigInt(Buffer.from(Uint32Array.of(value).buffer).readUInt32BE(0));
-  const monitor = (line: string) => {
-    const [, port, value] = /^o\/w 0x(\w+) 0x(\w+)$/.exec(line) ?? [];
-    if (port === '514') high = swapped(parseInt(value ?? '', 16));
-    else if (port === '518' && answers) {
-      const request = at((high << 32n) | swapped(parseInt(value ?? '', 16)));
-      const control = ram.readUInt32BE(request);
-      const length = ram.readUInt32BE(request + 4);
-      expect(control & 0xffff).toBe(0xa);
-      items.get(control >>> 16)?.copy(ram, at(ram.readBigUInt64BE(request + 8)), 0, length);
-      ram.writeUInt32BE(0, request);
-    }
-    return Promise.resolve('');
+  const ports: IoPorts = {
+    batch: (ops) => {
+      for (const op of ops) {
+        if (op.kind === 'out' && op.port === 0x514) high = swapped(op.value);
+        else if (op.kind === 'out' && op.port === 0x518 && answers) {
+          const request = at((high << 32n) | swapped(op.value));
+          const control = ram.readUInt32BE(request);
+          const length = ram.readUInt32BE(request + 4);
+          expect(control & 0xffff).toBe(0xa);
+          items.get(control >>> 16)?.copy(ram, at(ram.readBigUInt64BE(request + 8)), 0, length);
+          ram.writeUInt32BE(0, request);
+        }
+      }
+      return Promise.resolve(ops.map(() => 0));
+    },
   };
   const memory: PhysicalMemory = {
     source: 'qtest',
@@ -44,7 +46,7 @@ function device(files: Readonly<Record<string, Buffer>>, { answers = true } = {}
       return Promise.resolve();
     },
   };
-  return { ram, tools: { memory, ports: new IoPorts({ monitor } as unknown as Qmp), scratch: SCRATCH } };
+  return { ram, tools: { memory, ports, scratch: SCRATCH } };
 }
 
 describe('fw_cfg', () => {
@@ -65,18 +67,5 @@ describe('fw_cfg', () => {
       code: 'fw-cfg',
       message: expect.stringContaining('does not answer') as string,
     });
-  });
-});
-
-describe('I/O ports', () => {
-  const ports = (said: string) => new IoPorts({ monitor: () => Promise.resolve(said) } as unknown as Qmp);
-
-  it('are read as the monitor prints them', async () => {
-    expect(await ports('portl[0x0cfc] = 0xb0000001\r\n').read32(0xcfc)).toBe(0xb0000001);
-  });
-
-  it('that the monitor does not have are said', async () => {
-    await expect(ports('unknown command: ').read32(0xcfc)).rejects.toMatchObject({ code: 'monitor-answer', exit: 3 });
-    await expect(ports('unknown command: ').write32(0xcfc, 1)).rejects.toMatchObject({ code: 'monitor-answer' });
   });
 });

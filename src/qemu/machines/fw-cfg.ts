@@ -1,7 +1,7 @@
 import type { CpuAddress } from '../../address/kinds.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import type { PhysicalMemory } from '../physical-memory.js';
-import type { IoPorts } from './io-ports.js';
+import { outOp, type IoPorts } from '../io-ports.js';
 
 /** QEMU docs/specs/fw_cfg.rst, "Guest-side DMA Interface": the address of a request, high half first, big-endian. */
 const DMA_HIGH = 0x514;
@@ -34,8 +34,8 @@ export async function readFwCfgFile(
     request.writeBigUInt64BE(scratch + 16n, 8);
     const before = await memory.readBytes(scratch, 16 + size);
     await memory.writeBytes(scratch, request);
-    await ports.write32(DMA_HIGH, swap32(Number(scratch >> 32n)));
-    await ports.write32(DMA_LOW, swap32(Number(scratch & 0xffff_ffffn)));
+    const halves = [Number(scratch >> 32n), Number(scratch & 0xffff_ffffn)] as const;
+    await ports.batch([outOp(DMA_HIGH, 4, swap32(halves[0])), outOp(DMA_LOW, 4, swap32(halves[1]))]);
     const after = Buffer.from(await memory.readBytes(scratch, 16 + size));
     await memory.writeBytes(scratch, before);
     // Done is all zeros but for the error bit.

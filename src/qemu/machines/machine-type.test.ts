@@ -12,6 +12,8 @@ describe('boards', () => {
     ['qemu-system-x86_64', 'q35', { arch: 'x86_64', board: 'q35' }],
     ['qemu-system-x86_64', 'pc-q35-7.2,accel=tcg', { arch: 'x86_64', board: 'q35' }],
     ['qemu-system-x86_64', 'pc-q35-noble', { arch: 'x86_64', board: 'q35' }],
+    ['qemu-system-x86_64', 'pc', { arch: 'x86_64', board: 'pc' }],
+    ['qemu-system-x86_64', 'pc-i440fx-10.0', { arch: 'x86_64', board: 'pc' }],
     ['/usr/libexec/qemu-kvm', 'q35', { arch: 'x86_64', board: 'q35' }],
     ['./my-qemu', 'virt', { arch: 'aarch64', board: 'virt' }],
   ])('%s -machine %s', (program, machine, expected) => {
@@ -19,15 +21,13 @@ describe('boards', () => {
   });
 
   it.each([
-    ['qemu-system-x86_64', 'pc', /no PCI Express/, /q35/],
-    ['qemu-system-x86_64', 'pc-i440fx-10.0', /no PCI Express/, /q35/],
     ['qemu-system-x86_64', 'isapc', /ISA and no PCI/, /q35/],
     ['qemu-system-x86_64', 'microvm,pcie=on', /virtio-mmio/, /q35/],
     ['qemu-system-x86_64', 'none', /empty/, /PCI Express/],
     ['qemu-system-aarch64', 'sbsa-ref', /TF-A and EDK2/, /virt/],
-    ['qemu-system-aarch64', 'raspi3b', /works with the board virt/, /virt/],
-    ['qemu-system-x86_64', 'virt', /works with the board q35/, /q35/],
-    ['qemu-system-riscv64', 'sifive_u', /works with the board virt/, /virt/],
+    ['qemu-system-aarch64', 'raspi3b', /works with virt \(PCI Express\)/, /virt/],
+    ['qemu-system-x86_64', 'virt', /works with q35 \(PCI Express\), pc \(PCI\)/, /q35/],
+    ['qemu-system-riscv64', 'sifive_u', /works with virt \(PCI Express\)/, /virt/],
   ])('%s -machine %s is refused, with the reason', (program, machine, message, hint) => {
     expect(() => typeOf(program, '-M', machine)).toThrow(
       expect.objectContaining({
@@ -39,11 +39,13 @@ describe('boards', () => {
     );
   });
 
+  it('qemu-system-x86_64 without -machine is a pc', () => {
+    expect(typeOf('qemu-system-x86_64')).toEqual({ arch: 'x86_64', board: 'pc', type: 'pc' });
+  });
+
   it.each([
     ['qemu-system-aarch64', 'machine-missing', /names no machine/],
     ['qemu-system-riscv64', 'machine-missing', /names no machine/],
-    // Its default is pc.
-    ['qemu-system-x86_64', 'machine-unsupported', /no -machine is given, which means pc/],
     ['qemu-system-ppc64', 'machine-unsupported', /qemu-system-aarch64, qemu-system-riscv64, qemu-system-x86_64/],
     ['qemu-system-i386', 'machine-unsupported', /works with/],
   ])('%s without -machine', (program, code, message) => {

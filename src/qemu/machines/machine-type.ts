@@ -13,27 +13,24 @@ export interface MachineType {
   readonly type: string;
 }
 
-export type BoardName = 'virt' | 'q35';
+export type BoardName = 'virt' | 'q35' | 'pc';
 
 interface Known {
   readonly board: BoardName;
   readonly arches: readonly Arch[];
+  readonly bus: 'PCI Express' | 'PCI';
   /** Names of the machine type, those of versions and of distributions included. */
   readonly names: RegExp;
 }
 
 const known: readonly Known[] = [
-  { board: 'virt', arches: ['aarch64', 'riscv64'], names: /^virt(?:-[\d.]+)?$/ },
-  { board: 'q35', arches: ['x86_64'], names: /^(?:pc-)?q35(?:-.+)?$/ },
+  { board: 'virt', arches: ['aarch64', 'riscv64'], bus: 'PCI Express', names: /^virt(?:-[\d.]+)?$/ },
+  { board: 'q35', arches: ['x86_64'], bus: 'PCI Express', names: /^(?:pc-)?q35(?:-.+)?$/ },
+  { board: 'pc', arches: ['x86_64'], bus: 'PCI', names: /^pc(?:-i440fx(?:-.+)?)?$/ },
 ];
 
 /** Why pinbar cannot pin on a machine, and what to use. */
 const unsupported: readonly { readonly names: RegExp; readonly why: string; readonly hint: string }[] = [
-  {
-    names: /^(?:pc|pc-i440fx-.*)$/,
-    why: 'the i440fx has no PCI Express: no config space past 256 bytes, and no root ports',
-    hint: 'use -machine q35',
-  },
   {
     names: /^isapc$/,
     why: 'it has ISA and no PCI: there are no BARs',
@@ -93,15 +90,14 @@ export function machineTypeOf(command: QemuCommandLine): MachineType {
  */
 export function boardOfType(type: string, arch: Arch | undefined, shown: string): MachineType {
   const boards = boardsOf(arch);
-  const names = boards.map(({ board }) => board).join(' or ');
   const found = boards.find((one) => one.names.test(type));
   const first = found?.arches[0];
   if (!found || !first) {
     const named = unsupported.find((one) => one.names.test(type));
     throw new Problem(
       'machine-unsupported',
-      `${shown}: pinbar cannot pin on it${named ? `, because ${named.why}` : `; pinbar run works with the board ${names}, which has PCI Express`}`,
-      { hint: named?.hint ?? `use -machine ${names}`, facts: { type } },
+      `${shown}: pinbar cannot pin on it${named ? `, because ${named.why}` : `; pinbar run works with ${boards.map(({ board, bus }) => `${board} (${bus})`).join(', ')}`}`,
+      { hint: named?.hint ?? `use -machine ${boards[0]?.board ?? 'virt'}`, facts: { type } },
     );
   }
   return { arch: arch ?? first, board: found.board, type };

@@ -5,7 +5,8 @@ import type { BoardName } from './machine-type.js';
 /** A board's code is loaded when a machine has that board. */
 const boards: Readonly<Record<BoardName, () => Promise<OpenMachine>>> = {
   virt: async () => (await import('./virt.js')).openVirt,
-  q35: async () => (await import('./q35.js')).openQ35,
+  q35: async () => (await import('./pc.js')).openQ35,
+  pc: async () => (await import('./pc.js')).openPc,
 };
 
 /**

@@ -37,19 +37,21 @@ export async function openVirt({ qmp, memory, request, version }: MachineContext
     );
   }
   const access = new EcamAccess(memory, machine.ecam);
-  if (ram.length > 0) {
-    await findRam(access, ram);
+  const mapAll = async () => {
+    if (ram.length === 0) return;
     await mapRam(access, ram);
-  }
+    requireRam(await qmp.monitor('info mtree -f'), ram);
+  };
+  await findRam(access, ram);
+  await mapAll();
   return {
     hosts: machine.hosts,
     access,
     base: machine.base,
     notices,
-    reopen: async () => (ram.length > 0 ? mapRam(access, ram) : undefined),
+    reopen: mapAll,
     // Read anew each time: QEMU puts fresh seeds into its own tree at every reset.
     deliver: async () => replaceDeviceTree(memory, rom, machine.keep(await readDeviceTree(memory, rom))),
-    ...(ram.length > 0 ? { check: async () => requireRam(await qmp.monitor('info mtree -f'), ram) } : {}),
     uefi: {
       doorbell: ecamDoorbell(qmp, machine.ecam[0]?.base ?? 0n),
       base: () => machine.base,

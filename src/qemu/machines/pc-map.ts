@@ -9,17 +9,18 @@ import type { Plan } from '../../place/plan.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import type { FlatRange } from './flat-view.js';
 
-/** What QEMU itself says of a q35 machine before anything is programmed. */
-export interface Q35Facts {
+/** What QEMU itself says of a PC before anything is programmed. */
+export interface PcFacts {
   /** What the CPU sees, memory and ports, by `info mtree -f`. */
   readonly memory: readonly FlatRange[];
   readonly ports: readonly FlatRange[];
   /** `etc/e820`: RAM, and what a guest may not use. */
   readonly e820: readonly E820Entry[];
-  /** Properties of `q35-pcihost`: the 32-bit hole, its end not included, and where the 64-bit one may begin. */
+  /** Properties of the host bridge: the 32-bit hole, its end not included, and where the 64-bit one may begin. */
   readonly hole: { readonly base: bigint; readonly end: bigint };
   readonly hole64Base: bigint;
-  readonly ecam: AddressRange;
+  /** Null where there is none, as on the i440fx. */
+  readonly ecam: AddressRange | null;
   /** Of the CPU, `phys-bits`. */
   readonly addressBits: number;
 }
@@ -30,7 +31,7 @@ export interface E820Entry {
   readonly type: number;
 }
 
-export interface Q35Request {
+export interface PcRequest {
   readonly mmioWindow?: { readonly base: bigint; readonly size: bigint } | undefined;
   /** Addresses that are pinned, ports and memory alike. */
   readonly pinned: readonly bigint[];
@@ -52,22 +53,22 @@ export function parseE820(bytes: Uint8Array): E820Entry[] {
 const FIRST_PORT = 0x1000n;
 const PORTS = AddressRange.sized(0n, 0x1_0000n);
 /**
- * Ports that are in use once the guest runs, and not before: the ICH9's power management, where qboot and SeaBIOS put it
- * and QEMU's ACPI tables have it (hw/i386/acpi-build.c; 128 bytes).
+ * Ports that are in use once the guest runs, and not before: power management (ICH9 and PIIX4) and SMBus (PIIX4), where qboot
+ * and SeaBIOS put them and QEMU's ACPI tables have them.
  */
-const LATE_PORTS = AddressRange.sized(0x600n, 0x80n);
+const LATE_PORTS = [AddressRange.sized(0x600n, 0x80n), AddressRange.sized(0x700n, 0x40n)];
 
 /**
- * RAM and windows of a q35 machine. What QEMU decodes already, and what its e820 keeps from the guest, is in no window.
+ * RAM and windows of a PC. What QEMU decodes already, and what its e820 keeps from the guest, is in no window.
  * @throws Problem `window-not-there`, exit 3
  */
-export function q35Map(
-  facts: Q35Facts,
-  { mmioWindow, pinned }: Q35Request,
+export function pcMap(
+  facts: PcFacts,
+  { mmioWindow, pinned }: PcRequest,
 ): Pick<MachineBase, 'ram' | 'physicalAddressBits' | 'reserved'> & { readonly windows: readonly HostWindow[] } {
   const ram = facts.e820.filter(({ type }) => type === 1).map(({ range }) => range);
   const kept = facts.e820.filter(({ type }) => type !== 1).map(({ range }) => range);
-  const taken = [...facts.memory.map(({ range }) => range), ...ram, ...kept, facts.ecam];
+  const taken = [...facts.memory.map(({ range }) => range), ...ram, ...kept, ...(facts.ecam ? [facts.ecam] : [])];
   const low = pieces(AddressRange.of(facts.hole.base, facts.hole.end - 1n), taken);
   const top = (1n << BigInt(facts.addressBits)) - 1n;
   const highBase = maxOf(facts.hole64Base, FOUR_GIB);
@@ -75,7 +76,7 @@ export function q35Map(
   const high = mmioWindow ? [within(room, AddressRange.sized(mmioWindow.base, mmioWindow.size))] : room;
   const lowest = pinned.some((address) => address < FIRST_PORT) ? 0n : FIRST_PORT;
   const used = facts.ports.filter(({ name }) => name !== 'io').map(({ range }) => range);
-  const ports = pieces(AddressRange.of(lowest, PORTS.limit), [...used, LATE_PORTS]);
+  const ports = pieces(AddressRange.of(lowest, PORTS.limit), [...used, ...LATE_PORTS]);
   const windows = (type: HostWindow['type'], ranges: readonly AddressRange[]) =>
     ranges.map(({ base, size }): HostWindow => ({ type, base, size, cpuBase: base }));
   return {
@@ -110,7 +111,7 @@ function within(ranges: readonly AddressRange[], asked: AddressRange): AddressRa
  */
 export function outsideAcpiWindows(
   plan: Plan,
-  facts: Q35Facts,
+  facts: PcFacts,
   hole64: { readonly base: bigint; readonly end: bigint },
 ): string[] {
   const high = hole64.end > hole64.base ? AddressRange.of(hole64.base, hole64.end - 1n) : null;

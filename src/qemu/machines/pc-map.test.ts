@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { AddressRange } from '../../address/range.js';
 import type { Plan } from '../../place/plan.js';
-import { outsideAcpiWindows, parseE820, q35Map, type Q35Facts, type Q35Request } from './q35-map.js';
+import { outsideAcpiWindows, parseE820, pcMap, type PcFacts, type PcRequest } from './pc-map.js';
 
 const range = (base: number | bigint, limit: number | bigint) => AddressRange.of(BigInt(base), BigInt(limit));
 /** AMD HyperTransport: QEMU keeps it from guests with an AMD CPU. */
 const HYPERTRANSPORT = range(0xfd_0000_0000n, 0xff_ffff_ffffn);
 
 /** QEMU 10.0.2, `-machine q35 -cpu max -m 4G`. */
-const facts: Q35Facts = {
+const facts: PcFacts = {
   memory: [
     { range: range(0, 0xbffff), kind: 'ram', name: 'pc.ram' },
     { range: range(0x10_0000, 0x7fff_ffff), kind: 'ram', name: 'pc.ram' },
@@ -31,13 +31,13 @@ const facts: Q35Facts = {
   ecam: range(0xb000_0000, 0xbfff_ffff),
   addressBits: 40,
 };
-const windows = (request: Partial<Q35Request> = {}, more: Partial<Q35Facts> = {}) =>
-  q35Map({ ...facts, ...more }, { pinned: [], ...request }).windows.map(
+const windows = (request: Partial<PcRequest> = {}, more: Partial<PcFacts> = {}) =>
+  pcMap({ ...facts, ...more }, { pinned: [], ...request }).windows.map(
     ({ type, base, size, cpuBase }) =>
       `${type} ${AddressRange.sized(base, size).toString()}${(cpuBase as bigint) === (base as bigint) ? '' : ' moved'}`,
   );
 
-describe('q35', () => {
+describe('a PC', () => {
   it('has windows where QEMU decodes nothing, less ECAM, ports in use and the lowest ports', () => {
     expect(windows()).toEqual([
       'io 0x1000-0x5657',
@@ -46,10 +46,16 @@ describe('q35', () => {
       'mem32 0xc0000000-0xfebfffff',
       'mem64 0x180000000-0xfcffffffff',
     ]);
-    const { ram, physicalAddressBits, reserved } = q35Map(facts, { pinned: [] });
+    const { ram, physicalAddressBits, reserved } = pcMap(facts, { pinned: [] });
     expect(ram.map(String)).toEqual(['0x0-0x7fffffff', '0x100000000-0x17fffffff']);
     expect(physicalAddressBits).toBe(40);
     expect(reserved?.map((one) => one.range.toString())).toEqual(['0xfd00000000-0xffffffffff']);
+  });
+
+  it('without ECAM has one 32-bit window', () => {
+    expect(windows({}, { ecam: null }).filter((line) => line.startsWith('mem32'))).toEqual([
+      'mem32 0x80000000-0xfebfffff',
+    ]);
   });
 
   it('cuts out whatever a machine has in the holes', () => {
@@ -68,10 +74,11 @@ describe('q35', () => {
   });
 
   it('hands out the lowest ports where something is pinned there, but for those in use now or later', () => {
-    expect(windows({ pinned: [0x800n] }).slice(0, 4)).toEqual([
+    expect(windows({ pinned: [0x800n] }).slice(0, 5)).toEqual([
       'io 0x0-0x513',
       'io 0x51c-0x5ff',
-      'io 0x680-0x5657',
+      'io 0x680-0x6ff',
+      'io 0x740-0x5657',
       'io 0x5659-0xffff',
     ]);
   });
