@@ -1,8 +1,9 @@
 import { AddressRange } from '../address/range.js';
 import { GiB } from '../address/kinds.js';
-import type { BarType, Machine } from '../machine/model.js';
+import type { BarType, HostBridge, Machine } from '../machine/model.js';
 import type { Edk2Board } from './edk2/edk2.js';
 import type { SeabiosBoard } from './seabios/seabios.js';
+import type { UbootRegions } from './uboot/uboot.js';
 
 const FOUR_GIB = 4n * GiB;
 
@@ -55,4 +56,16 @@ export function describedBoard(machine: Machine, keepsPorts: boolean): Edk2Board
     highHotplug: 0n,
     keepsPorts,
   };
+}
+
+/**
+ * U-Boot on boards that describe themselves: of several windows of a kind the last, and none above 4 GiB, because Debian's builds
+ * for `virt` are without CONFIG_SYS_PCI_64BIT.
+ */
+export function ubootRegions({ windows }: HostBridge): UbootRegions {
+  const last = (type: BarType): AddressRange | null => {
+    const found = windows.findLast((window) => window.type === type && window.base < FOUR_GIB);
+    return found ? AddressRange.sized(found.base, found.size) : null;
+  };
+  return { io: last('io'), memory: last('mem32') ?? last('mem64'), prefetchable: null };
 }

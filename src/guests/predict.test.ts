@@ -66,6 +66,56 @@ describe('predict', () => {
     expect(behind.unplaced).toEqual(['large 0: was rejected due to resource confliction']);
   });
 
+  it('hands out as U-Boot does: in order, upwards, never below 0x1000, never above 4 GiB', () => {
+    const bar = (index: number, type: string, size: string) => ({ index, type, size, prefetchable: type === 'mem64' });
+    const machine = virt([
+      { id: 'a', slot: '1.0', bars: [bar(0, 'mem32', '4KiB'), bar(1, 'io', '256'), bar(2, 'mem64', '64MiB')] },
+      {
+        id: 'rp',
+        slot: '2.0',
+        bars: [bar(0, 'mem32', '4KiB')],
+        bridge: {
+          kind: 'root-port',
+          functions: [
+            { id: 'b', slot: '0.0', bars: [bar(0, 'mem32', '4KiB'), bar(1, 'io', '256'), bar(2, 'mem64', '128MiB')] },
+          ],
+        },
+      },
+      { id: 'c', slot: '3.0', bars: [bar(0, 'mem32', '4KiB'), bar(1, 'io', '256'), bar(2, 'mem64', '2GiB')] },
+      // The upper half of a BAR that finds no room is taken for one of 16 bytes, in the one page before the next.
+      { id: 'd', slot: '4.0', bars: [bar(0, 'mem64', '64GiB'), bar(2, 'mem32', '4KiB')] },
+    ]);
+    // As Debian's U-Boot 2023.01 and 2025.01 leave it on QEMU 10.0, but for d.
+    expect(at(machine, 'uboot')).toEqual({
+      status: 'partial',
+      addresses: [
+        'a.0@10000000',
+        'a.1@1000',
+        'a.2@14000000',
+        'rp.0@18000000',
+        'c.0@28000000',
+        'c.1@3000',
+        'd.2@28002000',
+        'b.0@18100000',
+        'b.1@2000',
+        'b.2@20000000',
+      ],
+      unplaced: ['c 2: PCI: Failed autoconfig bar 18', 'd 0: PCI: Failed autoconfig bar 10'],
+    });
+    expect(predict(machine, parseGuests('uboot')).bridges).toMatchObject([
+      { id: 'rp', secondary: 1, subordinate: 1, prefetchable: null },
+    ]);
+  });
+
+  it('takes the newest model that is not newer than what is asked for', () => {
+    const model = (name: string) => parseGuests(name).firmware?.model;
+    expect(
+      ['edk2', 'edk2-2024.02', 'edk2-2020.11', 'edk2-2030.01', 'seabios-1.16.3', 'uboot-2023.01'].map(model),
+    ).toEqual(['edk2-2026.08', 'edk2-2022.11', 'edk2-2022.11', 'edk2-2026.08', 'seabios', 'uboot']);
+    expect(() => parseGuests('edk3')).toThrow(/no model/);
+    expect(() => parseGuests('edk2-new')).toThrow(/no model/);
+  });
+
   it('stops where SeaBIOS halts', () => {
     const machine = machineFrom(
       {

@@ -2,19 +2,21 @@ import { nearest } from '../problem/nearest.js';
 import { Problem } from '../problem/problem.js';
 import type { Machine, MachineFunction } from '../machine/model.js';
 import { assemblePrediction, stoppedPrediction } from './assemble.js';
-import { describedBoard, ovmfBoard, seabiosBoard } from './boards.js';
+import { describedBoard, ovmfBoard, seabiosBoard, ubootRegions } from './boards.js';
 import { edk2 } from './edk2/edk2.js';
 import { linux } from './linux/linux.js';
 import { linuxModels, modelOf } from './linux/rules.js';
 import type { PredictedGuest, Prediction } from './prediction.js';
 import { seabios } from './seabios/seabios.js';
 import type { Handover, Registers } from './state.js';
+import { uboot } from './uboot/uboot.js';
 
 /** Firmware by name: what it leaves in the registers. */
 const firmwares: Readonly<Record<string, (machine: Machine) => Handover>> = {
   seabios: (machine) => seabios(machine, seabiosBoard(machine)),
   'edk2-2022.11': (machine) => edk2(machine, describedBoard(machine, true)),
   'edk2-2026.08': (machine) => edk2(machine, describedBoard(machine, false)),
+  uboot: (machine) => uboot(machine, ubootRegions),
   'ovmf-2022.11': (machine) => edk2(machine, ovmfBoard(machine, true)),
 };
 
@@ -29,7 +31,8 @@ export function guestsFor({ arch }: Machine): string[] {
   const kernels = linuxModels.map(({ version }) => `linux-${version}`);
   const behind = (firmware: string) => kernels.map((kernel) => `${firmware},${kernel}`);
   if (arch === 'x86_64') return ['seabios', ...behind('seabios'), 'ovmf-2022.11', ...behind('ovmf-2022.11')];
-  return arch === 'aarch64' ? [...kernels, 'edk2-2022.11', ...behind('edk2-2022.11'), 'edk2-2026.08'] : kernels;
+  const described = [...kernels, 'uboot'];
+  return arch === 'aarch64' ? [...described, 'edk2-2022.11', ...behind('edk2-2022.11'), 'edk2-2026.08'] : described;
 }
 
 /** Who places: firmware, a kernel, or both. */
@@ -45,7 +48,7 @@ export interface Guests {
 export function parseGuests(text: string): Guests {
   const parts = text.split(',').map((part) => part.trim());
   const [first = '', second] = parts;
-  if (parts.length > 2 || (second !== undefined && !(first in firmwares && second.startsWith('linux')))) {
+  if (parts.length > 2 || (second !== undefined && !(firmwareModel(first) && second.startsWith('linux')))) {
     throw new Problem(
       'guest-order',
       `--guest ${text}: a firmware and a kernel in a row are written as seabios,linux-6.1`,
@@ -55,9 +58,20 @@ export function parseGuests(text: string): Guests {
     );
   }
   if (first.startsWith('linux')) return { kernel: kernelOf(first) };
-  if (!(first in firmwares)) throw unknown(first);
-  const firmware = { name: first, model: first };
+  const model = firmwareModel(first);
+  if (model === undefined) throw unknown(first);
+  const firmware = { name: first, model };
   return second === undefined ? { firmware } : { firmware, kernel: kernelOf(second) };
+}
+
+/** The model of a firmware: the newest that is not newer than the version, without a version the newest. */
+function firmwareModel(name: string): string | undefined {
+  const [, family, version] = /^([a-z0-9]+?)(?:-(\d{1,4}\.\d{1,3})(?:\.\d+)?)?$/.exec(name) ?? [];
+  if (family === undefined) return undefined;
+  const models = Object.keys(firmwares).filter((model) => model === family || model.startsWith(`${family}-`));
+  const asked = version === undefined ? Infinity : Number(version);
+  const known = models.filter((model) => Number(model.slice(family.length + 1)) <= asked);
+  return known.at(-1) ?? models[0];
 }
 
 function kernelOf(name: string): PredictedGuest & { readonly version: string } {
@@ -82,7 +96,8 @@ export function predict(machine: Machine, { firmware, kernel }: Guests): Predict
   }));
   const left = firmware && firmwares[firmware.model]?.(machine);
   if (left?.status === 'stopped') return stoppedPrediction(machine, guests, left.reason);
-  if (kernel) return linux(machine, kernel.version, guests, left?.registers);
+  // Behind U-Boot the kernel has a device tree, with which it places everything anew.
+  if (kernel) return linux(machine, kernel.version, guests, firmware?.model === 'uboot' ? undefined : left?.registers);
   return assemblePrediction(machine, guests, (fn) => registersOutcome(fn, left?.registers));
 }
 
