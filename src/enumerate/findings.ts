@@ -28,6 +28,8 @@ function barText({ code, index, before, ones }: { code: string; index: number; b
       return `BAR ${index} has the reserved type 11 in bits 2:1; ${seen}; it is left out`;
     case 'bar-type-changed':
       return `BAR ${index} let its read-only type bits be written, so it is no BAR; ${seen}; it is left out`;
+    case 'bar-too-small':
+      return `BAR ${index} asks for fewer bytes than a BAR can: its type bits can be written; ${seen}; it is taken as the smallest there is`;
     case 'bar-below-1m':
       return `BAR ${index} asks for an address below 1 MiB, which no longer exists; it is taken as a 32-bit BAR`;
     case 'bar-no-upper-half':
@@ -45,6 +47,7 @@ export function findingText(finding: Finding): string {
   switch (finding.code) {
     case 'bar-type-reserved':
     case 'bar-type-changed':
+    case 'bar-too-small':
     case 'bar-below-1m':
     case 'bar-no-upper-half':
     case 'bar-mask-holes':
@@ -52,6 +55,7 @@ export function findingText(finding: Finding): string {
       return `${at}: ${barText(finding)}`;
     case 'vf-bar-type-reserved':
     case 'vf-bar-type-changed':
+    case 'vf-bar-too-small':
     case 'vf-bar-below-1m':
     case 'vf-bar-no-upper-half':
     case 'vf-bar-mask-holes':

@@ -2,7 +2,7 @@ import { AddressRange } from '../address/range.js';
 import { GiB } from '../address/kinds.js';
 import type { BarType, HostBridge, Machine } from '../machine/model.js';
 import type { Edk2Board } from './edk2/edk2.js';
-import type { SeabiosBoard } from './seabios/seabios.js';
+import type { HighSpace, SeabiosBoard } from './seabios/seabios.js';
 import type { UbootRegions } from './uboot/uboot.js';
 
 const FOUR_GIB = 4n * GiB;
@@ -15,8 +15,30 @@ const aboveRam = ({ ram }: Machine): bigint =>
 const lowRam = ({ ram }: Machine): bigint =>
   ram.reduce((end, { base, limit }) => (base < FOUR_GIB && limit + 1n > end ? limit + 1n : end), 0n);
 
+/** SeaBIOS up to 1.16.2, and the releases after which it places otherwise. */
+export type SeabiosVersion = '1.16.2' | '1.16.3' | '1.17.0';
+
 /** Where SeaBIOS places things on QEMU's boards (src/fw/pciinit.c: mch_mem_addr_setup, i440fx_mem_addr_setup). */
-export function seabiosBoard(machine: Machine): SeabiosBoard {
+export function seabiosBoard(machine: Machine, version: SeabiosVersion): SeabiosBoard {
+  const board = fixedSpace(machine);
+  return version === '1.16.2' ? board : { ...board, high: highSpace(machine, version) };
+}
+
+/** pci_setup of 1.16.3 and 1.17.0. A CPU without long mode or address bits is not taken into account. */
+function highSpace(machine: Machine, version: Exclude<SeabiosVersion, '1.16.2'>): HighSpace {
+  const bits = machine.physicalAddressBits ?? 40;
+  const ramAbove = machine.ram.reduce((sum, { base, size }) => (base >= FOUR_GIB ? sum + size : sum), 0n);
+  const huge = version === '1.17.0' && ramAbove >= 1n << 40n;
+  const most = huge ? 64 : version === '1.17.0' ? 44 : 46;
+  return {
+    top: 1n << BigInt(Math.min(bits, most)),
+    padded: ramAbove > 0n && (version === '1.17.0' || bits >= 36),
+    padding: version === '1.17.0' ? 'raises' : 'replaces',
+    used: [...machine.ram, ...machine.reserved.map(({ range }) => range)],
+  };
+}
+
+function fixedSpace(machine: Machine): SeabiosBoard {
   const highStart = aboveRam(machine);
   const end = 0xfec00000n;
   if (machine.board !== 'pc') return { memory: [0xc0000000n, end], portsEnd: 0x10000n, highStart };

@@ -110,8 +110,10 @@ describe('predict', () => {
   it('takes the newest model that is not newer than what is asked for', () => {
     const model = (name: string) => parseGuests(name).firmware?.model;
     expect(
-      ['edk2', 'edk2-2024.02', 'edk2-2020.11', 'edk2-2030.01', 'seabios-1.16.3', 'uboot-2023.01'].map(model),
-    ).toEqual(['edk2-2026.08', 'edk2-2022.11', 'edk2-2022.11', 'edk2-2026.08', 'seabios', 'uboot']);
+      ['edk2', 'edk2-2024.02', 'edk2-2020.11', 'edk2-2030.01', 'seabios-1.16', 'seabios-1.16.9', 'uboot-2023.01'].map(
+        model,
+      ),
+    ).toEqual(['edk2-2026.08', 'edk2-2022.11', 'edk2-2022.11', 'edk2-2026.08', 'seabios', 'seabios-1.16.3', 'uboot']);
     expect(() => parseGuests('edk3')).toThrow(/no model/);
     expect(() => parseGuests('edk2-new')).toThrow(/no model/);
   });

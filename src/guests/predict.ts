@@ -13,7 +13,10 @@ import { uboot } from './uboot/uboot.js';
 
 /** Firmware by name: what it leaves in the registers. */
 const firmwares: Readonly<Record<string, (machine: Machine) => Handover>> = {
-  seabios: (machine) => seabios(machine, seabiosBoard(machine)),
+  // Up to 1.16.2.
+  seabios: (machine) => seabios(machine, seabiosBoard(machine, '1.16.2')),
+  'seabios-1.16.3': (machine) => seabios(machine, seabiosBoard(machine, '1.16.3')),
+  'seabios-1.17.0': (machine) => seabios(machine, seabiosBoard(machine, '1.17.0')),
   'edk2-2022.11': (machine) => edk2(machine, describedBoard(machine, true)),
   'edk2-2026.08': (machine) => edk2(machine, describedBoard(machine, false)),
   uboot: (machine) => uboot(machine, ubootRegions),
@@ -30,7 +33,15 @@ export const guestNames: readonly string[] = [
 export function guestsFor({ arch }: Machine): string[] {
   const kernels = linuxModels.map(({ version }) => `linux-${version}`);
   const behind = (firmware: string) => kernels.map((kernel) => `${firmware},${kernel}`);
-  if (arch === 'x86_64') return ['seabios', ...behind('seabios'), 'ovmf-2022.11', ...behind('ovmf-2022.11')];
+  if (arch === 'x86_64')
+    return [
+      'seabios',
+      ...behind('seabios'),
+      'seabios-1.16.3',
+      ...behind('seabios-1.16.3'),
+      'ovmf-2022.11',
+      ...behind('ovmf-2022.11'),
+    ];
   const described = [...kernels, 'uboot'];
   return arch === 'aarch64' ? [...described, 'edk2-2022.11', ...behind('edk2-2022.11'), 'edk2-2026.08'] : described;
 }
@@ -64,14 +75,21 @@ export function parseGuests(text: string): Guests {
   return second === undefined ? { firmware } : { firmware, kernel: kernelOf(second) };
 }
 
-/** The model of a firmware: the newest that is not newer than the version, without a version the newest. */
+/** The model of a firmware: the newest that is not newer than the version; without a version its plain name, or the newest. */
 function firmwareModel(name: string): string | undefined {
-  const [, family, version] = /^([a-z0-9]+?)(?:-(\d{1,4}\.\d{1,3})(?:\.\d+)?)?$/.exec(name) ?? [];
+  const [, family, version] = /^([a-z0-9]+?)(?:-(\d{1,4}(?:\.\d{1,3}){1,2}))?$/.exec(name) ?? [];
   if (family === undefined) return undefined;
+  if (name in firmwares) return name;
   const models = Object.keys(firmwares).filter((model) => model === family || model.startsWith(`${family}-`));
-  const asked = version === undefined ? Infinity : Number(version);
-  const known = models.filter((model) => Number(model.slice(family.length + 1)) <= asked);
-  return known.at(-1) ?? models[0];
+  const older = models.filter((model) => version === undefined || !isNewer(model.slice(family.length + 1), version));
+  return older.at(-1) ?? models[0];
+}
+
+/** Whether `1.16.3` is newer than `1.16`. What has no version is the oldest. */
+function isNewer(version: string, other: string): boolean {
+  const [own, others] = [version, other].map((text) => text.split('.').map(Number)) as [number[], number[]];
+  const differs = [0, 1, 2].find((i) => (own[i] ?? 0) !== (others[i] ?? 0)) ?? 0;
+  return (own[differs] ?? 0) > (others[differs] ?? 0);
 }
 
 function kernelOf(name: string): PredictedGuest & { readonly version: string } {

@@ -20,11 +20,12 @@ export interface DecodedBar extends BarType {
   readonly address: BusAddress;
 }
 
-/** What is wrong with a BAR register. The BAR is left out, but for `bar-mask-holes` and `bar-below-1m`. */
+/** What is wrong with a BAR register. The BAR is left out, but for `bar-too-small`, `bar-mask-holes` and `bar-below-1m`. */
 export interface BarIssue {
   readonly code:
     | 'bar-type-reserved'
     | 'bar-type-changed'
+    | 'bar-too-small'
     | 'bar-below-1m'
     | 'bar-no-upper-half'
     | 'bar-mask-holes'
@@ -84,12 +85,14 @@ export function decodeBars(before: readonly number[], ones: readonly number[] | 
     const mask = ones ? (ones[index] ?? 0) : null;
     const issue = (code: BarIssue['code']) => issues.push({ code, index, before: was, ones: mask });
     if (mask === 0 || (mask === null && was === 0)) continue;
-    // Bits 1:0 of an I/O BAR, 3:0 of a memory BAR cannot be written; a register that took them is not a BAR.
-    const fixed = was & 1 ? 0b11 : 0b1111;
-    if (mask !== null && ((was ^ mask) & fixed) !== 0) {
+    const changed = mask === null ? 0 : was ^ mask;
+    if (changed & 1) {
       issue('bar-type-changed');
       continue;
     }
+    // Bits 1 of an I/O BAR and 3:1 of a memory BAR cannot be written, unless it asks for less than they can tell, as QEMU's
+    // pvpanic-pci does with 2 bytes. Linux (drivers/pci/probe.c, __pci_read_base) goes by what it held before.
+    if ((changed & (was & 1 ? 0b10 : 0b1110)) !== 0) issue('bar-too-small');
     let type = typeOf(was);
     if (type === 'reserved') {
       issue('bar-type-reserved');

@@ -1,3 +1,4 @@
+import { maxOf } from '../address/align.js';
 import { hex } from '../address/format.js';
 import { AddressRange } from '../address/range.js';
 import { formatBdf } from '../pci/bdf.js';
@@ -28,12 +29,14 @@ function bars(plan: Plan, fn: PlannedFunction, found: QemuFunction, decoded: Rea
     const name = `${fn.id} (${formatBdf(fn.address)}) BAR ${bar.index}`;
     const region = found.regions.find((one) => one.bar === bar.index);
     if (!region) return [`${name}: QEMU has no such BAR`];
-    if (region.size !== bar.size) return [`${name}: ${hex(bar.size)} bytes in the plan, ${hex(region.size)} in QEMU`];
+    // What cannot be said in a BAR is rounded up: pvpanic-pci has 2 bytes.
+    const size = maxOf(region.size, bar.type === 'io' ? 4n : 16n);
+    if (size !== bar.size) return [`${name}: ${hex(bar.size)} bytes in the plan, ${hex(region.size)} in QEMU`];
     if (region.address !== bar.address) {
       const where = region.address === null ? 'does not decode it' : `has it at ${hex(region.address)}`;
       return [`${name}: planned at ${hex(bar.address)}, QEMU ${where}`];
     }
-    if (!candidates(plan, fn, bar).some((range) => decoded.has(range.toString()))) {
+    if (!candidates(plan, fn, { ...bar, size: region.size }).some((range) => decoded.has(range.toString()))) {
       return [
         `${name}: programmed at ${hex(bar.address)}, but QEMU's memory tree decodes nothing from there to its end`,
       ];

@@ -16,7 +16,7 @@ interface RecordedBar {
   readonly size: string;
 }
 
-interface RecordedFunction {
+export interface RecordedFunction {
   readonly bdf: string;
   readonly path: string;
   readonly parentBdf: string | null;
@@ -62,11 +62,20 @@ export interface RecordedState {
 
 export interface Boot {
   readonly name: string;
+  readonly seed?: number;
+  readonly qemuVersion?: string;
+  readonly args?: readonly string[];
   readonly flavour: string;
   readonly category: string;
   readonly booted: boolean;
   readonly firmwareStopped?: boolean;
-  readonly machine: { readonly type: string; readonly options: string | null; readonly memory: string };
+  readonly machine: {
+    readonly type: string;
+    readonly options: string | null;
+    readonly memory: string;
+    readonly addressBits?: number;
+    readonly reserved?: readonly Span[];
+  };
   readonly hostBridges:
     | readonly {
         readonly bus: string;
@@ -186,10 +195,13 @@ export function machineOf(boot: Boot, keep: (fn: RecordedFunction) => boolean = 
         : 'x86_64',
     board: boot.machine.type.startsWith('q35') ? 'q35' : 'virt',
     ram: ramOf(boot),
-    physicalAddressBits: undefined,
+    physicalAddressBits: boot.machine.addressBits,
     properties: {},
     allowNonPrefetchableInPrefetchable: false,
-    reserved: [],
+    reserved: (boot.machine.reserved ?? []).map(({ start, end }) => ({
+      range: AddressRange.of(BigInt(start), BigInt(end)),
+      reason: 'e820',
+    })),
     hostBridges: bridges.map(({ bus, busRange, windows }): HostBridge => {
       const [first = 0, last = 255] = busRange.split('-').map((part) => parseInt(part, 16));
       return {

@@ -14,6 +14,8 @@ export interface Initrd {
   readonly arch?: GuestArch;
   /** Real `lspci` and its libraries: 8 MiB more. */
   readonly lspci?: boolean;
+  /** False: no drivers beyond those that the kernel has built in. */
+  readonly modules?: boolean;
   /** More files, by absolute path in the guest. */
   readonly files?: Readonly<Record<string, Uint8Array | string>>;
 }
@@ -21,7 +23,7 @@ export interface Initrd {
 /** Writes a guest's initial RAM file system to `path`, for QEMU's -initrd. Needs the parts `guest` and `linux-*` of the lab. */
 export function writeInitrd(
   path: string,
-  { script, kernel = '6.12', arch = 'aarch64', lspci = false, files = {} }: Initrd,
+  { script, kernel = '6.12', arch = 'aarch64', lspci = false, modules = true, files = {} }: Initrd,
 ): void {
   const programs = guestPrograms(arch);
   const content = new Map<string, Uint8Array | string>([
@@ -29,7 +31,7 @@ export function writeInitrd(
     ['init', readFileSync(join(guestFolder, 'init'))],
     ['lib/guest.sh', readFileSync(join(guestFolder, 'guest.sh'))],
     ['lib/lease', readFileSync(join(guestFolder, 'lease'))],
-    ...readFolder(kernelModules(kernel, arch), 'lib/modules'),
+    ...(modules ? readFolder(kernelModules(kernel, arch), 'lib/modules') : [['lib/modules/order', ''] as const]),
     ...(lspci ? readFolder(join(programs, 'lspci'), '') : []),
     ['run-test', script],
     ...Object.entries(files).map(([name, bytes]) => [name.replace(/^\/+/, ''), bytes] as const),

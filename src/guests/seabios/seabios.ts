@@ -36,6 +36,20 @@ export interface SeabiosBoard {
   readonly portsEnd: bigint;
   /** First address above RAM, and above what the board has reserved there. */
   readonly highStart: BusAddress;
+  /** From 1.16.3 on; absent, 64-bit registers move up only in need, and then to just above RAM. */
+  readonly high?: HighSpace;
+}
+
+/** 1.16.3 and later make use of the CPU's address bits. */
+export interface HighSpace {
+  /** Where the address space ends, as far as SeaBIOS makes use of it. 64-bit registers lie right below. */
+  readonly top: BusAddress;
+  /** 64-bit registers move up in any case, and hotplug ports keep 1/2048 of the address space. */
+  readonly padded: boolean;
+  /** What that does to the alignment of such a window: 1.16.3 replaces it, later ones never lower it. */
+  readonly padding: 'replaces' | 'raises';
+  /** RAM and what else is taken, by e820. */
+  readonly used: readonly AddressRange[];
 }
 
 /**
@@ -59,7 +73,7 @@ export function seabios(machine: Machine, board: SeabiosBoard): Handover {
     const { bridge, parent } = bus;
     if (!bridge || !parent) continue;
     for (const kind of kinds) {
-      const entry = windowOf(bridge, kind, of(bus)[kind]);
+      const entry = windowOf(bridge, kind, of(bus)[kind], board.high);
       if (entry) insert(of(parent)[kind], entry);
     }
   }
@@ -97,18 +111,26 @@ const readsHints = ({ vendor, device }: MachineFunction): boolean =>
   vendor === 0x1b36 && (device === 0x000c || device === 0x0001);
 
 /** The window that a bridge asks its bus for; undefined where it has none of the kind. An empty one has size 0. */
-function windowOf(fn: MachineFunction, kind: Kind, inside: readonly Entry[]): Entry | undefined {
+function windowOf(
+  fn: MachineFunction,
+  kind: Kind,
+  inside: readonly Entry[],
+  high: HighSpace | undefined,
+): Entry | undefined {
   const { bridge } = fn;
   if (!bridge || (kind !== 'memory' && bridge[kind] === 0)) return undefined;
-  const align = maxOf(kind === 'io' ? IO_WINDOW : MEMORY_WINDOW, alignOf(inside));
+  const is64 = kind === 'prefetchable' && bridge.prefetchable === 64 && inside.every((entry) => entry.is64);
   const slot = bridge.kind === 'root-port' || bridge.kind === 'downstream-port';
   const hotplug = slot || bridge.hotplug === 'shpc';
+  const own = maxOf(kind === 'io' ? IO_WINDOW : MEMORY_WINDOW, alignOf(inside));
+  const padded = hotplug && is64 && high?.padded ? high.top >> 11n : 0n;
+  const align = padded > 0n && high?.padding === 'replaces' ? padded : maxOf(own, padded);
   // A port of PCI Express does without I/O, so nothing is kept for that.
   const least = hotplug && !(slot && kind === 'io') ? align : 0n;
-  const sum = sumOf(inside) || least;
+  const inSum = sumOf(inside);
+  const sum = high ? maxOf(inSum, least) : inSum || least;
   const hint = (readsHints(fn) ? hintsOf(bridge)[kind] : undefined) ?? 0n;
   const size = hint > sum ? (kind === 'io' ? hint : alignUp(hint, align)) : alignUp(sum, align);
-  const is64 = kind === 'prefetchable' && bridge.prefetchable === 64 && inside.every((entry) => entry.is64);
   return { fn, size, align, is64 };
 }
 
@@ -120,12 +142,12 @@ interface Block {
 }
 
 /** Where the blocks of the root buses begin, or why they cannot. */
-function placeRoot(root: Wanted, { memory, portsEnd, highStart }: SeabiosBoard): Block[] | string {
+function placeRoot(root: Wanted, { memory, portsEnd, highStart, high: space }: SeabiosBoard): Block[] | string {
   const ports = sumOf(root.io);
   if (ports >= 0x4000n && ports >= portsEnd - 0x1000n)
     return 'it runs out of I/O ports and halts: "PCI: out of I/O address space"';
   const io: Block = { kind: 'io', entries: root.io, base: ports < 0x4000n ? 0xc000n : 0x1000n };
-  const low = below4G(root, memory);
+  const low = space?.padded ? null : below4G(root, memory);
   if (low) return [io, ...low];
   const high = { memory: root.memory.filter(movesUp), prefetchable: root.prefetchable.filter(movesUp) };
   const stays = {
@@ -134,7 +156,8 @@ function placeRoot(root: Wanted, { memory, portsEnd, highStart }: SeabiosBoard):
   };
   const rest = below4G(stays, memory);
   if (!rest) return 'it runs out of memory space below 4 GiB and halts: "PCI: out of 32bit address space"';
-  const memoryBase = alignUp(alignUp(highStart, alignOf(high.memory)), GiB);
+  const start = space ? belowTop(space, highStart, sumOf(high.memory), sumOf(high.prefetchable)) : highStart;
+  const memoryBase = alignUp(alignUp(start, alignOf(high.memory)), GiB);
   const prefetchableBase = alignUp(alignUp(memoryBase + sumOf(high.memory), alignOf(high.prefetchable)), GiB);
   return [
     io,
@@ -142,6 +165,14 @@ function placeRoot(root: Wanted, { memory, portsEnd, highStart }: SeabiosBoard):
     { kind: 'prefetchable', entries: high.prefetchable, base: prefetchableBase },
     ...rest,
   ];
+}
+
+/** As high as the address space allows; where that is taken, once its own size lower. */
+function belowTop({ top, padded, used }: HighSpace, lowest: BusAddress, memory: Size, prefetchable: Size): BusAddress {
+  const sum = alignUp(memory, GiB) + alignUp(prefetchable, GiB);
+  const size = padded ? alignUp(sum, top >> 3n) : sum;
+  const base = maxOf(lowest, top - size);
+  return used.some((range) => range.base < base + size && range.limit >= base) ? base - size : base;
 }
 
 /** USB controllers stay below 4 GiB, for the BIOS's own drivers. */

@@ -1,0 +1,105 @@
+import {
+  boardOf,
+  firmwareFile,
+  kernelImage,
+  qemuBinary,
+  type GuestArch,
+  type KernelVersion,
+  type Part,
+} from '../lab/lab.js';
+
+/** Who places, on which board: what QEMU runs, and what says that it is done. */
+export interface Flavour {
+  readonly name: string;
+  readonly arch: GuestArch;
+  /** As `pinbar predict --guest` has it. */
+  readonly guest: string;
+  readonly needs: readonly Part[];
+  /** Board, CPU and firmware. */
+  readonly argv: readonly string[];
+  /** The kernel that prints what it made of it; without one, what the registers hold when the firmware is done. */
+  readonly kernel?: { readonly version: KernelVersion; readonly image: string };
+  /** On the console: the firmware has enumerated. */
+  readonly done?: RegExp;
+  /** On the console: the firmware has given up. */
+  readonly stopped?: RegExp;
+}
+
+const QEMU = '10.0';
+
+function flavour(
+  name: string,
+  arch: GuestArch,
+  rest: Omit<Flavour, 'name' | 'arch' | 'argv' | 'needs'> & {
+    readonly argv?: readonly string[];
+    readonly needs: readonly Part[];
+  },
+): Flavour {
+  const { machine, cpu } = boardOf(arch);
+  const qemu: Part = arch === 'aarch64' ? `qemu-${QEMU}` : `qemu-${QEMU}-${arch}`;
+  return {
+    ...rest,
+    name,
+    arch,
+    needs: [qemu, ...rest.needs],
+    argv: [qemuBinary(QEMU, arch), '-machine', machine, ...cpu, '-nodefaults', ...(rest.argv ?? [])],
+  };
+}
+
+const kernel = (version: KernelVersion, arch: GuestArch) => ({ version, image: kernelImage(version, arch) });
+const flash = (version: '2022.11' | '2025.02', arch: GuestArch): string[] =>
+  (['code', 'vars'] as const).flatMap((file, unit) => [
+    '-drive',
+    `if=pflash,format=raw,unit=${unit},snapshot=on,file=${firmwareFile(version, arch, file)}`,
+  ]);
+
+/** SeaBIOS talks on a port of its own. */
+const seabios = ['-chardev', 'file,id=seabios,path=@console@', '-device', 'isa-debugcon,iobase=0x402,chardev=seabios'];
+const SEABIOS_DONE = /Scan for VGA option rom|Press ESC for boot menu|No bootable device/;
+const SEABIOS_STOPPED = /PCI: out of (?:I\/O |32bit )?address space/;
+const BOOT_MANAGER = /BdsDxe: |UEFI Interactive Shell|Boot0001|Press any key to enter/;
+
+/** All that the lab's guests allow for. */
+export const recordable: readonly Flavour[] = [
+  flavour('linux-dt-arm64-6.1', 'aarch64', {
+    guest: 'linux-6.1',
+    needs: ['linux-6.1', 'guest'],
+    kernel: kernel('6.1', 'aarch64'),
+  }),
+  flavour('linux-dt-arm64-6.12', 'aarch64', {
+    guest: 'linux-6.12',
+    needs: ['linux-6.12', 'guest'],
+    kernel: kernel('6.12', 'aarch64'),
+  }),
+  flavour('linux-dt-riscv64-6.12', 'riscv64', {
+    guest: 'linux-6.12',
+    needs: ['linux-6.12-riscv64', 'guest-riscv64'],
+    kernel: kernel('6.12', 'riscv64'),
+  }),
+  flavour('seabios-q35', 'x86_64', {
+    guest: 'seabios-1.16.3',
+    needs: [],
+    argv: seabios,
+    done: SEABIOS_DONE,
+    stopped: SEABIOS_STOPPED,
+  }),
+  flavour('seabios-q35-linux-6.12', 'x86_64', {
+    guest: 'seabios-1.16.3,linux-6.12',
+    needs: ['linux-6.12-x86_64', 'guest-x86_64'],
+    argv: seabios,
+    kernel: kernel('6.12', 'x86_64'),
+    stopped: SEABIOS_STOPPED,
+  }),
+  flavour('edk2-arm64', 'aarch64', {
+    guest: 'edk2-2022.11',
+    needs: ['edk2-2022.11'],
+    argv: flash('2022.11', 'aarch64'),
+    done: BOOT_MANAGER,
+  }),
+  flavour('ovmf-q35', 'x86_64', {
+    guest: 'ovmf-2022.11',
+    needs: ['edk2-2022.11-x86_64'],
+    argv: flash('2022.11', 'x86_64'),
+    done: BOOT_MANAGER,
+  }),
+];
