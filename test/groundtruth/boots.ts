@@ -95,19 +95,23 @@ export interface Boot {
   readonly log: readonly string[];
 }
 
-export const flavours = (): string[] =>
-  existsSync(BOOTS)
-    ? readdirSync(BOOTS, { withFileTypes: true })
+/** What `npm run record` has written. */
+export const RECORDED = fileURLToPath(new URL('recorded', import.meta.url));
+
+/** The flavours in a folder of recorded boots, none where it is not there. */
+export const flavours = (folder: string): string[] =>
+  existsSync(folder)
+    ? readdirSync(folder, { withFileTypes: true })
         .filter((entry) => entry.isDirectory())
         .map(({ name }) => name)
         .toSorted()
     : [];
 
-export const bootsOf = (flavour: string): Boot[] =>
-  readdirSync(`${BOOTS}/${flavour}`)
+export const bootsOf = (folder: string, flavour: string): Boot[] =>
+  readdirSync(`${folder}/${flavour}`)
     .filter((name) => name.endsWith('.json'))
     .toSorted()
-    .map((name) => JSON.parse(readFileSync(`${BOOTS}/${flavour}/${name}`, 'utf8')) as Boot);
+    .map((name) => JSON.parse(readFileSync(`${folder}/${flavour}/${name}`, 'utf8')) as Boot);
 
 const barOf = ({ index, type, prefetchable, size }: RecordedBar): Bar => ({
   index,

@@ -3,6 +3,7 @@ import {
   firmwareFile,
   kernelImage,
   qemuBinary,
+  ubootFile,
   type GuestArch,
   type KernelVersion,
   type Part,
@@ -19,6 +20,8 @@ export interface Flavour {
   readonly argv: readonly string[];
   /** The kernel that prints what it made of it; without one, what the registers hold when the firmware is done. */
   readonly kernel?: { readonly version: KernelVersion; readonly image: string };
+  /** Typed once the console says something, in this order. */
+  readonly typed?: readonly (readonly [when: RegExp, keys: string])[];
   /** On the console: the firmware has enumerated. */
   readonly done?: RegExp;
   /** On the console: the firmware has given up. */
@@ -57,6 +60,15 @@ const flash = (version: '2022.11' | '2025.02', arch: GuestArch): string[] =>
 const seabios = ['-chardev', 'file,id=seabios,path=@console@', '-device', 'isa-debugcon,iobase=0x402,chardev=seabios'];
 const SEABIOS_DONE = /Scan for VGA option rom|Press ESC for boot menu|No bootable device/;
 const SEABIOS_STOPPED = /PCI: out of (?:I\/O |32bit )?address space/;
+/** U-Boot enumerates when something is looked for on PCI, which may be never. */
+const uboot = {
+  guest: 'uboot',
+  typed: [
+    [/Hit any key to stop autoboot/, ' '],
+    [/^=> /m, 'pci enum\n'],
+  ],
+  done: /^=> pci enum\n[^]*^=> /m,
+} as const;
 const BOOT_MANAGER = /BdsDxe: |UEFI Interactive Shell|Boot0001|Press any key to enter/;
 
 /** All that the lab's guests allow for. */
@@ -89,6 +101,17 @@ export const recordable: readonly Flavour[] = [
     argv: seabios,
     kernel: kernel('6.12', 'x86_64'),
     stopped: SEABIOS_STOPPED,
+  }),
+  flavour('uboot-arm64', 'aarch64', {
+    ...uboot,
+    needs: ['u-boot'],
+    argv: ['-bios', ubootFile('aarch64')],
+  }),
+  flavour('uboot-riscv64', 'riscv64', {
+    ...uboot,
+    needs: ['u-boot-riscv64'],
+    // Behind OpenSBI.
+    argv: ['-kernel', ubootFile('riscv64')],
   }),
   flavour('edk2-arm64', 'aarch64', {
     guest: 'edk2-2022.11',

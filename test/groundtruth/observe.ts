@@ -1,4 +1,5 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -30,9 +31,11 @@ const PATIENCE_MS = 180_000;
 export async function observe(flavour: Flavour, topology: Topology): Promise<Boot> {
   const folder = mkdtempSync(join(tmpdir(), 'pinbar-record-'));
   const consoles = [join(folder, 'serial'), join(folder, 'firmware')] as const;
+  const keyboard = join(folder, 'keyboard');
   const argv = [
     ...flavour.argv.map((word) => word.replace('@console@', consoles[1])),
-    ...['-m', topology.memory, '-display', 'none', '-monitor', 'none', '-serial', `file:${consoles[0]}`],
+    ...['-m', topology.memory, '-display', 'none', '-monitor', 'none', '-serial', 'chardev:console'],
+    ...['-chardev', `socket,id=console,path=${keyboard},server=on,wait=off,logfile=${consoles[0]}`],
     ...(flavour.kernel ? kernelArguments(flavour, folder) : []),
     ...topology.args,
   ];
@@ -41,8 +44,12 @@ export async function observe(flavour: Flavour, topology: Topology): Promise<Boo
     const stderr: Buffer[] = [];
     const events = { onStderr: (chunk: Buffer) => void stderr.push(chunk), onNotice: () => undefined };
     session = await startSession(argv, 'qtest', events, () => undefined);
-    const said = () => consoles.map((path) => (existsSync(path) ? readFileSync(path, 'latin1') : '')).join('\n');
-    return await watch(session, flavour, topology, said);
+    const said = () =>
+      consoles
+        .map((path) => (existsSync(path) ? readFileSync(path, 'latin1') : ''))
+        .join('\n')
+        .replaceAll('\r', '');
+    return await watch(session, flavour, topology, { said, type: typist(keyboard) });
   } finally {
     await session?.process.kill();
     rmSync(folder, { recursive: true, force: true });
@@ -58,7 +65,19 @@ function kernelArguments({ arch, kernel }: Flavour, folder: string): string[] {
   return ['-kernel', kernel.image, '-initrd', initrd, '-append', `console=${console} quiet cryptomgr.notests=1`];
 }
 
-async function watch(session: Session, flavour: Flavour, topology: Topology, said: () => string): Promise<Boot> {
+interface Console {
+  readonly said: () => string;
+  readonly type: (keys: string) => void;
+}
+
+/** Types on a serial line that QEMU serves as a socket. */
+const typist = (path: string) => (keys: string) =>
+  void connect(path)
+    .on('error', () => undefined)
+    .end(keys);
+
+async function watch(session: Session, flavour: Flavour, topology: Topology, line: Console): Promise<Boot> {
+  const { said } = line;
   const { qmp } = session;
   const board = flavour.arch === 'x86_64' ? 'q35' : 'virt';
   const pins: readonly Pin[] = [{ id: 'none', target: 0, address: 0n, source: 'here' }];
@@ -73,7 +92,7 @@ async function watch(session: Session, flavour: Flavour, topology: Topology, sai
   await qmp.execute('system_reset');
   await reset;
   await qmp.execute('cont');
-  const end = await until(said, flavour);
+  const end = await until(line, flavour);
   await qmp.execute('stop');
   await machine.locate?.();
   const after = await enumerate(machine.access, machine.hosts, { probe: false });
@@ -124,11 +143,16 @@ async function watch(session: Session, flavour: Flavour, topology: Topology, sai
 }
 
 /** Waits for the console to say how it went. */
-async function until(said: () => string, { done, stopped, kernel, name }: Flavour): Promise<'done' | 'stopped'> {
+async function until(
+  { said, type }: Console,
+  { done, stopped, kernel, name, typed = [] }: Flavour,
+): Promise<'done' | 'stopped'> {
+  const waiting = [...typed];
   const deadline = performance.now() + PATIENCE_MS;
   while (performance.now() < deadline) {
     const text = said();
     if (stopped?.test(text)) return 'stopped';
+    if (waiting[0]?.[0].test(text)) type(waiting.shift()?.[1] ?? '');
     if (kernel ? /^@@@ poweroff/m.test(text) : done?.test(text)) return 'done';
     await sleep(50);
   }

@@ -13,6 +13,8 @@ export type Part =
   | OfArch<`qemu-${QemuVersion}` | 'linux-6.12' | 'guest' | 'edk2-2025.02' | 'boot-loader'>
   | `qemu-${NewQemuVersion}`
   | 'linux-6.1'
+  | 'u-boot'
+  | 'u-boot-riscv64'
   | 'edk2-2022.11'
   | 'edk2-2022.11-x86_64';
 
@@ -45,6 +47,9 @@ export const firmwareFile = (
   arch: GuestArch,
   file: 'code' | 'vars' | 'secure-code' | 'secure-vars',
 ): string => join(labFolder, partOf(`edk2-${version}`, arch), `${file}.fd`);
+
+/** U-Boot for the `virt` board. */
+export const ubootFile = (arch: 'aarch64' | 'riscv64'): string => join(labFolder, partOf('u-boot', arch), 'u-boot.bin');
 
 /** A UEFI boot manager: systemd-boot. */
 export const bootLoader = (arch: GuestArch): string => join(labFolder, partOf('boot-loader', arch), 'boot.efi');

@@ -7,7 +7,7 @@ import type { PredictedGuest, Prediction } from '../prediction.js';
 import type { Registers } from '../state.js';
 import { adjustX86, readBars, revert, survey, type FirmwareAddresses } from './acpi.js';
 import { IO, MEM64, PREFETCH, type Resource } from './resource.js';
-import { assignUnassigned } from './root-bus.js';
+import { assignOnce, assignUnassigned } from './root-bus.js';
 import { modelOf, type LinuxModel, type LinuxRules } from './rules.js';
 import { busesOf, scan, type Device } from './tree.js';
 
@@ -43,7 +43,8 @@ export function linux(
   else for (const { bus } of roots) readBars(bus, registers);
   // Told to keep all, kernels before 6.11 assign nothing else either.
   const onlyKeeps = keeps && !x86 && model.version === '6.1';
-  for (const { bus } of onlyKeeps ? [] : roots) assignUnassigned(bus, rules);
+  const place = !left && !x86 && model.version === '6.1' ? assignOnce : assignUnassigned;
+  for (const { bus } of onlyKeeps ? [] : roots) place(bus, rules);
   const devices = new Map<MachineFunction, Device>();
   for (const { bus } of roots)
     for (const { devices: list } of busesOf(bus)) for (const one of list) devices.set(one.fn, one);

@@ -47,6 +47,15 @@ export function assignUnassigned(root: Bus, rules: LinuxRules): void {
   }
 }
 
+/**
+ * What kernels before 6.11 do below a host bridge of a device tree (pci_host_probe of drivers/pci/probe.c): one try, in which
+ * what is wished for is needed.
+ */
+export function assignOnce(root: Bus, rules: LinuxRules): void {
+  sizeWindows(root, null, rules);
+  assignBus(root, null, [], rules);
+}
+
 /** Takes back the window that a kind of resource goes to, of a bus and, if `subtree`, of all behind it. */
 function releaseWindows(bus: Bus, kinds: number, subtree: boolean, rules: LinuxRules): void {
   if (rules.rounds === 'optional') {

@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest';
+import { describeInLab } from '../lab/suite.js';
+import type { Flavour } from './flavours.js';
+import { judge } from './judge.js';
+import { observe } from './observe.js';
+import { topologyOf } from './topology.js';
+
+/** How many topologies nobody has seen each flavour is tried on. */
+const FRESH = 10;
+
+/**
+ * A test for each flavour: guests that place random topologies, fresh in every run, do exactly what is predicted. What
+ * fails can be had again with the seed that is printed.
+ */
+export function testFresh(flavours: readonly Flavour[]): void {
+  const first = Number(process.env['PINBAR_SEED'] ?? Math.floor(Math.random() * 1_000_000) * FRESH);
+  for (const flavour of flavours) {
+    describeInLab(`${flavour.name}, predicted as ${flavour.guest}`, flavour.needs, () => {
+      it(`${FRESH} topologies from seed ${first} on`, { timeout: 900_000 }, async () => {
+        const wrong: string[] = [];
+        for (let seed = first; seed < first + FRESH; seed++) {
+          const boot = await observe(flavour, topologyOf(seed, flavour.arch));
+          for (const difference of judge(boot, flavour.guest)) wrong.push(`seed ${seed}: ${difference}`);
+        }
+        expect(
+          wrong,
+          `npm run record -- --flavour ${flavour.name} --seeds ${first}-${first + FRESH - 1} --write`,
+        ).toEqual([]);
+      });
+    });
+  }
+}
