@@ -8,6 +8,9 @@ const widths: Readonly<Record<number, 2 | 4 | 8>> = { 0x88: 2, 0x87: 4, 0x8a: 8 
 const kinds = ['memory', 'io', 'bus'] as const;
 const PRODUCER_MIN_AND_MAX_FIXED = 0x0c;
 const READ_WRITE = 0x01;
+/** Of ports: addresses of the ISA bus and others; memory on the other side of the bridge. */
+const ENTIRE_RANGE = 0x03;
+const TYPE_TRANSLATION = 0x10;
 /** Tag, length, kind, general and type-specific flags: what precedes the numbers. */
 const NUMBERS = 6;
 
@@ -52,11 +55,36 @@ export function decodeAddressSpaces(bytes: Uint8Array): AddressSpace[] {
   }
 }
 
-/** A window that a host bridge hands on: 64-bit memory, read and written, not cached. */
-export function qwordMemory(base: bigint, limit: bigint): Uint8Array {
-  const numbers = [0n, base, limit, 0n, limit - base + 1n].map((value) => little(value, 8));
-  return concat(0x8a, little(43n, 2), kinds.indexOf('memory'), PRODUCER_MIN_AND_MAX_FIXED, READ_WRITE, ...numbers);
+const tags = { 2: 0x88, 4: 0x87, 8: 0x8a } as const;
+
+/** A window that a host bridge hands on. `flags`: what the kind has of its own, ACPI 6.5 §6.4.3.5.5. */
+function addressSpace(
+  { kind, width, base, limit, translation }: Omit<AddressSpace, 'offset'>,
+  flags: number,
+): Uint8Array {
+  const numbers = [0n, base, limit, translation, limit - base + 1n].map((value) => little(value, width));
+  const length = BigInt(NUMBERS - 3 + 5 * width);
+  return concat(tags[width], little(length, 2), kinds.indexOf(kind), PRODUCER_MIN_AND_MAX_FIXED, flags, ...numbers);
 }
+
+/** 64-bit memory, read and written, not cached. `translation` is modulo 2^64. */
+export const qwordMemory = (base: bigint, limit: bigint, translation = 0n): Uint8Array =>
+  addressSpace({ kind: 'memory', width: 8, base, limit, translation }, READ_WRITE);
+
+/** The same below 4 GiB. */
+export const dwordMemory = (base: bigint, limit: bigint): Uint8Array =>
+  addressSpace({ kind: 'memory', width: 4, base, limit, translation: 0n }, READ_WRITE);
+
+/** Ports. With a translation the CPU reaches them as memory there. */
+export const ioPorts = (base: bigint, limit: bigint, translation: bigint): Uint8Array =>
+  addressSpace(
+    { kind: 'io', width: 4, base, limit, translation },
+    translation === 0n ? ENTIRE_RANGE : ENTIRE_RANGE | TYPE_TRANSLATION,
+  );
+
+/** Bus numbers, first and last. */
+export const busNumbers = (first: number, last: number): Uint8Array =>
+  addressSpace({ kind: 'bus', width: 2, base: BigInt(first), limit: BigInt(last), translation: 0n }, 0);
 
 /** The content of a resource template's buffer. A checksum of 0 is taken for right. */
 export const resourceTemplate = (...descriptors: readonly Uint8Array[]): Uint8Array =>

@@ -1,4 +1,10 @@
-import { eachFunction, type HostBridge, type Machine, type MachineFunction } from '../machine/model.js';
+import {
+  eachFunction,
+  type HostBridge,
+  type HostWindow,
+  type Machine,
+  type MachineFunction,
+} from '../machine/model.js';
 import { deviceFunction, formatBdf, type Bdf } from '../pci/bdf.js';
 import type { Plan, PlannedBridge, PlannedFunction, PlannedHostBridge } from '../place/plan.js';
 import { Problem } from '../problem/problem.js';
@@ -94,6 +100,18 @@ function compare(at: PlacedFunction, planned: PlannedFunction, bridge: PlannedBr
   const bars = (list: readonly { index: number; type: string; size: bigint }[]) =>
     list.map(({ index, type, size }) => `${index} ${type} ${size}`).join();
   if (bars(wanted.bars) !== bars(planned.bars)) throw mismatch(`${id} has other BARs in the plan than in the machine`);
+}
+
+/**
+ * The windows of a host bridge. Where the CPU sees its ports is said by the machine alone, so that without one there is no I/O
+ * window; `notes` says so.
+ */
+export function hostWindows({ planned, wanted }: PlacedHost): { windows: readonly HostWindow[]; notes: string[] } {
+  if (wanted) return { windows: wanted.windows, notes: [] };
+  const windows = planned.windows.filter(({ type }) => type !== 'io');
+  const none = windows.length === planned.windows.length;
+  const note = `where the CPU sees the I/O window of ${planned.id} is not in a plan: it is left out; --machine FILE says it`;
+  return { windows, notes: none ? [] : [note] };
 }
 
 /** Every function, depth first in bus order: bridges before what lies behind them. */

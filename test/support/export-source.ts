@@ -85,12 +85,12 @@ hostBridges:
         qemuDevice: virtio-net-pci,mac=52:54:00:12:34:56
         bars: [{ index: 0, type: io, size: 32, pin: 0x2000 }, { index: 1, type: mem32, size: 4KiB }, { index: 4, type: mem64, prefetchable: true, size: 16KiB }]
         rom: { size: 256KiB, pin: 0x20000000 }
-      - { id: net1, slot: "3.1", qemuDevice: virtio-rng-pci, bars: [{ index: 1, type: mem32, size: 4KiB }] }
+      - { id: net1, slot: "3.1", vendor: 0x1af4, device: 0x1005, qemuDevice: virtio-rng-pci, bars: [{ index: 1, type: mem32, size: 4KiB }] }
       - id: pcibridge
         slot: "4.0"
         bridge:
           kind: pcie-pci-bridge
           functions:
             - { id: old, slot: "1.0", bridge: { kind: pci-bridge, io: 16, prefetchable: 32, hotplug: shpc, functions: [
-                { id: sound, slot: "2.0", qemuDevice: AC97, bars: [{ index: 0, type: io, size: 1KiB }, { index: 1, type: io, size: 256 }] }] } }
+                { id: sound, slot: "2.0", vendor: 0x8086, device: 0x2415, qemuDevice: AC97, bars: [{ index: 0, type: io, size: 1KiB }, { index: 1, type: io, size: 256 }] }] } }
 `;

@@ -7,7 +7,7 @@ import { writeDeviceTree } from '../../devicetree/write.js';
 import { Problem } from '../../problem/problem.js';
 import { configSpaceOf } from '../ecam.js';
 import type { Exported, ExportSource } from '../exported.js';
-import { layoutOf, type PlacedHost } from '../layout.js';
+import { hostWindows, layoutOf, type PlacedHost } from '../layout.js';
 import { cells, functionNodes, text } from './pci-nodes.js';
 import { deviceTreeSource } from './source.js';
 
@@ -18,7 +18,8 @@ import { deviceTreeSource } from './source.js';
  */
 function deviceTreeOf(source: ExportSource): { tree: DeviceTree; notes: string[] } {
   const hosts = layoutOf(source.plan, source.machine);
-  if (source.base) return { tree: edited(parseDeviceTree(source.base), hosts), notes: [] };
+  const noted = [...new Set(hosts.flatMap((host) => hostWindows(host).notes))];
+  if (source.base) return { tree: edited(parseDeviceTree(source.base), hosts), notes: noted };
   const [vfs] = source.plan.functions.filter(({ sriov }) => (sriov?.bars.length ?? 0) > 0);
   return {
     tree: {
@@ -40,6 +41,7 @@ function deviceTreeOf(source: ExportSource): { tree: DeviceTree; notes: string[]
       },
     },
     notes: [
+      ...noted,
       'this tree is the plan alone, without CPUs and interrupts; with --base BLOB it is that of a machine, ready to boot',
       ...(vfs ? [`VF BARs, such as those of ${vfs.id}, have no place in a device tree`] : []),
     ],
@@ -50,7 +52,7 @@ function hostNode(host: PlacedHost, source: ExportSource): DeviceTreeNode {
   const { base, size, buses } = configSpaceOf(host, source);
   const root: DeviceTreeNode = { name: '', properties: [cells('#address-cells', 2)], children: [] };
   const node = { name: `pcie@${base.toString(16)}`, properties: [], children: [] };
-  const ranges = encodeWindows({ path: `/${node.name}`, node, ancestors: [root] }, host.planned.windows);
+  const ranges = encodeWindows({ path: `/${node.name}`, node, ancestors: [root] }, hostWindows(host).windows);
   return {
     ...node,
     properties: [
@@ -73,11 +75,12 @@ function hostNode(host: PlacedHost, source: ExportSource): DeviceTreeNode {
 function edited(base: DeviceTree, hosts: readonly PlacedHost[]): DeviceTree {
   const bridges = pciHostBridges(base);
   const windows = new Map(
-    hosts.map(({ planned }, i) => {
+    hosts.map((host, i) => {
+      const { planned } = host;
       const found = bridges.find(
         ({ segment, buses }) => (segment ?? i) === planned.segment && buses[0] === planned.buses[0],
       );
-      if (found) return [found.path, planned.windows] as const;
+      if (found) return [found.path, hostWindows(host).windows] as const;
       const there = bridges.map((one) => one.path).join(', ') || 'none';
       throw new Problem(
         'export-base',

@@ -31,16 +31,30 @@ export const isOfBoard = ({ parent, address, wanted }: PlacedFunction, { board }
   ((address.device === 0 && address.fn === 0) || (board === 'q35' && address.device === 0x1f));
 
 /**
+ * Makes sure that the machine says what each function is.
+ * @throws Problem `export-device` naming all of which it does not
+ */
+export function knownDevices(functions: readonly PlacedFunction[]): void {
+  const unknown = functions.filter(
+    ({ wanted }) => !wanted?.bridge && !wanted?.hostAddress && wanted?.qemuDevice === undefined,
+  );
+  const [first] = unknown;
+  if (first) throw unknownDevice(first, unknown);
+}
+
+/** Whether other functions are in the same slot. */
+export function sharesSlot(fn: PlacedFunction, hosts: readonly PlacedHost[]): boolean {
+  const siblings = fn.parent?.children ?? hosts.find(({ functions }) => functions.includes(fn))?.functions ?? [];
+  return siblings.some(({ address }) => address.device === fn.address.device && address.fn !== fn.address.fn);
+}
+
+/**
  * The devices of a machine, bridges before what lies behind them. Ids are the machine's.
  * @throws Problem `export-device` naming each function of which the machine does not say what it is; `export-id`
  */
 export function qemuDevices(hosts: readonly PlacedHost[], machine: Machine): QemuDevice[] {
   const own = allPlaced(hosts).filter((fn) => !isOfBoard(fn, machine));
-  const unknown = own.filter(
-    ({ wanted }) => !wanted?.bridge && !wanted?.hostAddress && wanted?.qemuDevice === undefined,
-  );
-  const [first] = unknown;
-  if (first) throw unknownDevice(first, unknown);
+  knownDevices(own);
   for (const { id } of own) {
     if (/^[A-Za-z][A-Za-z0-9._-]*$/.test(id)) continue;
     throw new Problem('export-id', `QEMU does not take the id ${id.slice(0, 60)}`, {
@@ -51,10 +65,8 @@ export function qemuDevices(hosts: readonly PlacedHost[], machine: Machine): Qem
   let chassis = 0;
   return own.map((fn): QemuDevice => {
     const properties = [`id=${fn.id}`, `bus=${busOf(fn, hosts)}`, `addr=${formatSlot(fn.address)}`];
-    const siblings = fn.parent?.children ?? hosts.find(({ functions }) => functions.includes(fn))?.functions ?? [];
-    const shared = siblings.some(({ address }) => address.device === fn.address.device && address.fn !== fn.address.fn);
     // Function 0 has to say that there are others: hw/pci/pci.c, pci_init_multifunction.
-    if (shared && fn.address.fn === 0) properties.push('multifunction=on');
+    if (fn.address.fn === 0 && sharesSlot(fn, hosts)) properties.push('multifunction=on');
     if (fn.wanted?.bridge) properties.push(...bridgeProperties(fn.wanted.bridge, () => ++chassis));
     return { fn, argument: [driverOf(fn), ...properties].join(',') };
   });
@@ -87,8 +99,8 @@ function bridgeProperties(bridge: Bridge, chassis: () => number): string[] {
   }
 }
 
-/** What the bridge tells firmware to keep: as the machine has it, else the room that the plan keeps. */
-function reserves({ hints, reserve }: Bridge): string[] {
+/** What the bridge tells firmware to keep, as QEMU's properties: what the machine says, else the room that the plan keeps. */
+export function reserveProperties({ hints, reserve }: Bridge): (readonly [name: string, value: bigint])[] {
   const kept: Hints = hints ?? {
     ...(reserve.buses > 0 ? { buses: reserve.buses } : {}),
     ...(reserve.io > 0n ? { io: reserve.io } : {}),
@@ -96,14 +108,20 @@ function reserves({ hints, reserve }: Bridge): string[] {
     ...(reserve.prefetchable > 0n ? { prefetchable64: reserve.prefetchable } : {}),
   };
   const { buses, io, memory, prefetchable32, prefetchable64 } = kept;
-  return [
-    ...(buses === undefined ? [] : [`bus-reserve=${buses}`]),
-    ...(io === undefined ? [] : [`io-reserve=${formatQemuSize(io)}`]),
-    ...(memory === undefined ? [] : [`mem-reserve=${formatQemuSize(memory)}`]),
-    ...(prefetchable32 === undefined ? [] : [`pref32-reserve=${formatQemuSize(prefetchable32)}`]),
-    ...(prefetchable64 === undefined ? [] : [`pref64-reserve=${formatQemuSize(prefetchable64)}`]),
-  ];
+  const all = [
+    ['bus-reserve', buses === undefined ? undefined : BigInt(buses)],
+    ['io-reserve', io],
+    ['mem-reserve', memory],
+    ['pref32-reserve', prefetchable32],
+    ['pref64-reserve', prefetchable64],
+  ] as const;
+  return all.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
 }
+
+const reserves = (bridge: Bridge): string[] =>
+  reserveProperties(bridge).map(
+    ([name, value]) => `${name}=${name === 'bus-reserve' || value === 0n ? value : formatQemuSize(value)}`,
+  );
 
 function unknownDevice({ id }: PlacedFunction, all: readonly PlacedFunction[]): Problem {
   const names = all.map((fn) => fn.id);
