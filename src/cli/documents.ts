@@ -53,21 +53,6 @@ export const looksLikePlan = (head: string): boolean =>
  * @throws Problem `plan-syntax`, `plan-schema`, `plan-range`, `plan-empty`
  */
 export async function planOf({ name, text }: Input): Promise<Plan> {
-  const { planFromJson } = await import('../place/plan-json.js');
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new Problem('plan-syntax', `${name} is no JSON: ${error instanceof Error ? error.message : String(error)}`, {
-      where: { file: name },
-      hint: 'give a plan that pinbar run --plan-out or pinbar plan --json wrote',
-    });
-  }
-  try {
-    const result = planFromJson(value);
-    if (result.status === 'placed') return result;
-    throw new Problem('plan-empty', `this is no plan but the answer that there is none (status ${result.status})`);
-  } catch (error) {
-    throw error instanceof Problem ? error.at({ file: name }) : error;
-  }
+  const { loadPlan } = await import('../place/load-plan.js');
+  return loadPlan(text, name);
 }

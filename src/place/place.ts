@@ -1,10 +1,11 @@
-import type { Machine } from '../machine/model.js';
+import type { Machine, MachineFunction } from '../machine/model.js';
 import { ramFault, type RamFault } from '../machine/ram-layout.js';
 import { assemble } from './assemble.js';
 import { Budget, OutOfBudget } from './budget.js';
 import { numberBuses } from './bus-numbers.js';
 import { explain } from './explain.js';
 import type { Field } from './claims.js';
+import { keeping } from './keep.js';
 import type { Plan, PlanResult, Undecided } from './plan.js';
 import { explainRam } from './ram-conflict.js';
 import { asksToResize, placeResizable } from './resize.js';
@@ -17,6 +18,8 @@ export interface PlaceOptions {
   readonly stop?: () => boolean;
   /** False: a conflict is not followed by remedies, which take solving again. */
   readonly remedies?: boolean;
+  /** An earlier plan: as much as can stays where it was, functions and bridges being known by id. A preference, no pin. */
+  readonly keep?: Plan;
 }
 
 export const DEFAULT_STEPS = 2_000_000;
@@ -26,20 +29,20 @@ const EXPLAIN_STEPS = 500_000;
 const REMEDIES_STEPS = 500_000;
 const REMEDY_STEPS = 10_000;
 
-/** For each try to make resizable BARs larger. */
-const RESIZE_STEPS = 50_000;
+/** For each try to make resizable BARs larger, or to leave something where it was. */
+const TRY_STEPS = 50_000;
 
 /**
  * Finds bus numbers, addresses and windows for everything in `machine`, and the sizes of its resizable BARs, or says why
  * there are none. Pure: the same input gives the same result.
  */
 export function place(machine: Machine, options: PlaceOptions = {}): PlanResult {
-  if (!asksToResize(machine)) return placeSized(machine, options);
-  const budget = new Budget(options.steps ?? DEFAULT_STEPS, options.stop);
-  return placeResizable(machine, {
-    decide: (changed) => placeSized(changed, options),
-    attempt: (changed) => planWithin(changed, budget, RESIZE_STEPS),
-  });
+  const { keep, steps = DEFAULT_STEPS, stop } = options;
+  const budget = new Budget(steps, stop);
+  const decide = (changed: Machine) => placeSized(changed, options);
+  const attempt = (changed: Machine) => planWithin(changed, budget, TRY_STEPS);
+  const finish = keep ? (changed: Machine) => keeping(changed, keep, { decide, attempt }) : decide;
+  return asksToResize(machine) ? placeResizable(machine, { decide, attempt, finish }) : finish(machine);
 }
 
 /** As {@link place}, for BARs that have one size each. */
@@ -79,6 +82,8 @@ function attempt(machine: Machine, budget: Budget): Outcome | null {
 
 /** The plan, or what there is no solution for: RAM that cannot be where it is, or a field. */
 function solve(machine: Machine, budget: Budget): Outcome {
+  // However easy it is: who solves again and again comes to an end.
+  budget.spend(machine.hostBridges.reduce((sum, { functions }) => sum + count(functions), 0) >> 4);
   const fault = ramFault(machine);
   if (fault) return fault;
   const buses = numberBuses(machine, budget);
@@ -88,6 +93,9 @@ function solve(machine: Machine, budget: Budget): Outcome {
   const io = memory.some(({ isMixed }) => isMixed) ? solveSpace(machine, 'io', budget) : [];
   return io ? assemble(machine, buses, { io, memory }) : 'io';
 }
+
+const count = (functions: readonly MachineFunction[]): number =>
+  functions.reduce((sum, { bridge }) => (bridge ? sum + count(bridge.functions) : sum), functions.length);
 
 function undecided(steps: number, stopped: boolean): Undecided {
   const limit = stopped ? 'its time limit' : `its limit of ${steps} steps`;

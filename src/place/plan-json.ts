@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { AddressRange } from '../address/range.js';
 import { hex } from '../address/format.js';
 import { formatBdf, parseBdf } from '../pci/bdf.js';
+import { mistakesOf } from '../machine/mistakes.js';
 import type { HostWindow } from '../machine/model.js';
 import { Problem } from '../problem/problem.js';
 import type {
@@ -16,6 +17,7 @@ import type {
 import type { PlanJson, PlanParsed } from './plan-schema.js';
 import { planSchema } from './plan-schema.js';
 
+type Path = readonly (string | number)[];
 type PlacedJson = Extract<PlanJson, { status: 'placed' }>;
 type PlacedParsed = Extract<PlanParsed, { status: 'placed' }>;
 
@@ -131,9 +133,8 @@ const constraintToJson = ({ kind, id, bar, type, base, detail }: Constraint) => 
 export function planFromJson(value: unknown): PlanResult {
   const parsed = v.safeParse(planSchema, value, { abortEarly: true });
   if (!parsed.success) {
-    const [issue] = parsed.issues;
-    const path = v.getDotPath(issue) ?? '';
-    throw new Problem('plan-schema', `this is not a plan: ${path ? `${path}: ` : ''}${issue.message}`, {
+    const [{ path, message } = { path: [], message: 'not JSON' }] = mistakesOf(parsed.issues);
+    throw new Problem('plan-schema', `this is not a plan: ${message}`, {
       hint: 'give a plan that pinbar wrote (pinbar plan --json, pinbar run --plan-out)',
       facts: { path },
     });
@@ -154,7 +155,7 @@ export function planFromJson(value: unknown): PlanResult {
 function placedFromJson(found: PlacedParsed): Plan {
   return {
     status: 'placed',
-    ram: found.ram.map(({ base, size }, i) => checked(() => AddressRange.sized(base, size), `ram.${i}`)),
+    ram: found.ram.map(({ base, size }, i) => checked(() => AddressRange.sized(base, size), ['ram', i])),
     hostBridges: found.hostBridges.map(({ id, segment, buses, windows }) => ({
       id,
       segment,
@@ -164,25 +165,25 @@ function placedFromJson(found: PlacedParsed): Plan {
     bridges: found.bridges.map((bridge, i) => ({
       ...bridge,
       address: parseBdf(bridge.address),
-      io: rangeFromJson(bridge.io, `bridges.${i}.io`),
-      memory: rangeFromJson(bridge.memory, `bridges.${i}.memory`),
-      prefetchable: rangeFromJson(bridge.prefetchable, `bridges.${i}.prefetchable`),
+      io: rangeFromJson(bridge.io, ['bridges', i, 'io']),
+      memory: rangeFromJson(bridge.memory, ['bridges', i, 'memory']),
+      prefetchable: rangeFromJson(bridge.prefetchable, ['bridges', i, 'prefetchable']),
     })),
     functions: found.functions.map(({ id, address, bars, rom, sriov }, i) => {
-      bars.forEach((bar, b) => checked(() => AddressRange.sized(bar.address, bar.size), `functions.${i}.bars.${b}`));
+      bars.forEach((bar, b) => checked(() => AddressRange.sized(bar.address, bar.size), ['functions', i, 'bars', b]));
       return { id, address: parseBdf(address), bars, ...(rom ? { rom } : {}), ...(sriov ? { sriov } : {}) };
     }),
   };
 }
 
-const rangeFromJson = (range: { base: bigint; limit: bigint } | null, path: string): AddressRange | null =>
+const rangeFromJson = (range: { base: bigint; limit: bigint } | null, path: Path): AddressRange | null =>
   range && checked(() => AddressRange.of(range.base, range.limit), path);
 
-function checked(make: () => AddressRange, path: string): AddressRange {
+function checked(make: () => AddressRange, path: Path): AddressRange {
   try {
     return make();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new Problem('plan-range', `this is not a plan: ${path}: ${error.message}`, { facts: { path } });
+    throw new Problem('plan-range', `this is not a plan: ${path.join('.')}: ${error.message}`, { facts: { path } });
   }
 }

@@ -105,30 +105,32 @@ export function raise(wishes: readonly Wish[], works: (levels: Levels) => boolea
   return levels;
 }
 
-interface Solvers {
+export interface Solvers {
   /** The plan, or why there is none. */
   readonly decide: (machine: Machine) => PlanResult;
   /** With less effort. Null: there is no plan; undefined: not known. */
   readonly attempt: (machine: Machine) => Plan | null | undefined;
 }
 
-/** The result for a machine that {@link asksToResize}: with the largest sizes that fit, or a conflict of the smallest ones. */
-export function placeResizable(machine: Machine, { decide, attempt }: Solvers): PlanResult {
+/**
+ * The result for a machine that {@link asksToResize}: with the largest sizes that fit, or a conflict of the smallest ones.
+ * @param finish gives the result for the sizes that were chosen
+ */
+export function placeResizable(
+  machine: Machine,
+  { decide, attempt, finish }: Solvers & { readonly finish: Solvers['decide'] },
+): PlanResult {
   const wishes = wishesOf(machine);
   const at = (levels: Levels) => sized(machine, wishes, levels);
-  let best = wishes.length === 0 ? null : attempt(at(wishes.map(({ sizes }) => sizes.length - 1)));
-  if (!best) {
+  let levels: Levels = wishes.map(({ sizes }) => sizes.length - 1);
+  if (!attempt(at(levels))) {
     const least = decide(at(wishes.map(() => 0)));
     if (least.status === 'infeasible') return sayingSmallest(least, wishes);
     if (least.status === 'undecided') return least;
-    best = least;
-    raise(wishes, (levels) => {
-      const plan = attempt(at(levels));
-      if (plan) best = plan;
-      return Boolean(plan);
-    });
+    levels = raise(wishes, (higher) => Boolean(attempt(at(higher))));
   }
-  return noteSizes(best, machine);
+  const found = finish(at(levels));
+  return found.status === 'placed' ? noteSizes(found, machine) : found;
 }
 
 function sayingSmallest(result: Infeasible, wishes: readonly Wish[]): Infeasible {

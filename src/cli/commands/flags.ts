@@ -5,6 +5,7 @@ import type { TransportName } from '../../qemu/session.js';
 export interface PlanFlags {
   readonly json: boolean;
   readonly out?: string;
+  readonly keep?: string;
   readonly timeLimit?: string;
 }
 

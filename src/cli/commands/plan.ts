@@ -14,6 +14,13 @@ export const planCommand = buildCommand<PlanFlags, [string], Context>({
         placeholder: 'FILE',
         optional: true,
       },
+      keep: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        brief: 'Leave everything where this earlier plan has it, as far as that can be',
+        placeholder: 'PLAN',
+      },
       timeLimit: {
         kind: 'parsed',
         parse: String,

@@ -1,11 +1,9 @@
 import { leftAlone, toldToKeep } from '../../guests/against.js';
 import { guestsFor, parseGuests, predict, type Guests } from '../../guests/predict.js';
 import { predictionToJson } from '../../guests/prediction-json.js';
-import { planFromJson } from '../../place/plan-json.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { work, type Context } from '../context.js';
-import { readMachine } from '../documents.js';
-import { readInput } from '../files.js';
+import { readMachine, readPlan } from '../documents.js';
 import { styleFor } from '../io.js';
 import { renderAgainst, renderPrediction, renderSideBySide } from '../render/prediction.js';
 import type { PredictFlags } from './flags.js';
@@ -47,21 +45,6 @@ export async function predictGuests(this: Context, flags: PredictFlags, file: st
     }
     return Exit.done;
   });
-}
-
-async function readPlan(path: string, io: Parameters<typeof readInput>[1]) {
-  const { name, text } = await readInput(path, io);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new Problem('plan-syntax', `${name} is not JSON: ${error instanceof Error ? error.message : String(error)}`, {
-      where: { file: name },
-    });
-  }
-  const plan = planFromJson(value);
-  if (plan.status === 'placed') return plan;
-  throw new Problem('plan-not-placed', `${name} says that there is no plan`, { where: { file: name } });
 }
 
 function differences({ prediction, moved, windows }: ReturnType<typeof leftAlone>) {
