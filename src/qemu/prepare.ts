@@ -26,6 +26,8 @@ export interface PrepareReport {
 }
 
 export interface RunReport extends PrepareReport {
+  /** Registers are about to be written again after a reset; all is done, and the guest runs next. */
+  readonly programming?: (state: 'begins' | 'done') => void;
   readonly stderr: (chunk: Buffer) => void;
 }
 

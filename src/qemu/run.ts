@@ -114,9 +114,11 @@ async function live(
     const supervised = supervise(qmp, request.actions, false, {
       reprogram: async () => {
         report.stage('programming again after a reset');
+        report.programming?.('begins');
         await ready.reprogram();
         await memory.handOver();
         watch?.begin();
+        report.programming?.('done');
         report.stage('running');
       },
       onStop: async (reason) => {
@@ -134,6 +136,7 @@ async function live(
     report.stage('handing over');
     await memory.handOver();
     watch?.begin();
+    report.programming?.('done');
     if (!request.paused) await qmp.execute('cont');
     report.stage('running');
     const lost = memory.closed.then(async (): Promise<{ readonly exitCode?: number }> => {

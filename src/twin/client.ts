@@ -90,5 +90,10 @@ export function serveClient(socket: Socket, device: TwinDevice, patience = PATIE
   socket.on('end', () => {
     if (decoder.pending) reason ??= 'it went in the middle of a message';
   });
-  return new Promise((resolve) => socket.once('close', () => resolve(reason)));
+  return new Promise((resolve) =>
+    socket.once('close', () => {
+      device.client?.left();
+      resolve(reason);
+    }),
+  );
 }

@@ -24,6 +24,8 @@ export type Rules = (region: number | 'rom') => Rule | undefined;
  */
 export class TwinDevice {
   absent = false;
+  /** Told when its client resets the device, and when the client has gone. */
+  client: { readonly reset: () => void; readonly left: () => void } | undefined;
   readonly #registers: RegisterFile;
   readonly #capabilities: readonly Capability[];
   readonly #regions = new Map<number, Region>();

@@ -20,8 +20,14 @@ const FIRST_CHASSIS = 100;
 /**
  * The words that make QEMU build a machine's tree: ports and switches, and behind them the served functions.
  * @param sockets paths by the functions' ids; a function without one is left out
+ * @param late ids of functions that appear without a word from their ports, so these are without hot-plug: a guest would find
+ *   the slot occupied and nothing in it, and switch it off, upon which QEMU would take the device away
  */
-export function twinArguments(machine: Machine, sockets: ReadonlyMap<string, string>): string[] {
+export function twinArguments(
+  machine: Machine,
+  sockets: ReadonlyMap<string, string>,
+  late: ReadonlySet<string> = new Set(),
+): string[] {
   let chassis = FIRST_CHASSIS;
   return machine.hostBridges.flatMap((host) =>
     [...eachFunction(host.functions)].flatMap(({ fn, parent }) => {
@@ -31,7 +37,12 @@ export function twinArguments(machine: Machine, sockets: ReadonlyMap<string, str
         const { kind } = fn.bridge;
         const number = kind === 'root-port' || kind === 'downstream-port' ? [`chassis=${chassis++}`] : [];
         const shpc = kind === 'pci-bridge' ? [`chassis_nr=${chassis++ % 0x100}`] : [];
-        return ['-device', [drivers[kind], `id=${fn.id}`, `bus=${bus}`, `addr=${addr}`, ...number, ...shpc].join(',')];
+        const silent =
+          number.length > 0 && fn.bridge.functions.some((child) => late.has(child.id)) ? ['hotplug=off'] : [];
+        return [
+          '-device',
+          [drivers[kind], `id=${fn.id}`, `bus=${bus}`, `addr=${addr}`, ...number, ...silent, ...shpc].join(','),
+        ];
       }
       const socket = sockets.get(fn.id);
       const siblings = parent?.bridge?.functions ?? host.functions;

@@ -41,6 +41,7 @@ export function answer(device: TwinDevice, maps: DmaMaps, command: number, paylo
       return dmaUnmap(maps, payload);
     case commands.deviceReset:
       device.reset();
+      device.client?.reset();
       return none;
     default:
       throw new Refusal(errno.EOPNOTSUPP);

@@ -5,12 +5,14 @@ import { Exit, Problem } from '../problem/problem.js';
 import { TwinDevice } from './device.js';
 import { PrivateFolder } from './folder.js';
 import { twinFunction, type TwinFunction } from './function.js';
+import { LateDevices, type LateRule } from './late.js';
 import { PageBudget } from './region.js';
 import { rulesFor, type RegionRule } from './rules.js';
 import { TwinServer } from './server.js';
 
 export interface ServeOptions {
   readonly rules: readonly RegionRule[];
+  readonly late: readonly LateRule[];
   /** Bytes that all of them together keep of what is written. */
   readonly memory: number;
   readonly notice: (text: string) => void;
@@ -26,6 +28,7 @@ export interface Twin {
 
 export interface Twins {
   readonly list: readonly Twin[];
+  readonly late: LateDevices;
   /** Ends every connection and removes the sockets. */
   readonly close: () => Promise<void>;
 }
@@ -35,7 +38,7 @@ const MAX_PATH = 107;
 
 /**
  * Serves each function on a socket of its own, in a folder that nobody else may enter.
- * @throws Problem `twin-bridge`, `twin-incomplete`, `twin-rule`, `twin-folder`, `twin-socket`; nothing is left then
+ * @throws Problem `twin-bridge`, `twin-incomplete`, `twin-rule`, `twin-absent`, `twin-folder`, `twin-socket`; nothing is left then
  */
 export async function serveTwins(functions: readonly CapturedFunction[], options: ServeOptions): Promise<Twins> {
   const { rules, memory, notice } = options;
@@ -46,7 +49,9 @@ export async function serveTwins(functions: readonly CapturedFunction[], options
   for (const rule of rules) requireRegion(made, rule);
   const folder = await PrivateFolder.make();
   const servers: TwinServer[] = [];
+  let late: LateDevices | undefined;
   const close = async () => {
+    late?.end();
     await Promise.all(servers.map((server) => server.close()));
     await folder.remove();
   };
@@ -64,7 +69,12 @@ export async function serveTwins(functions: readonly CapturedFunction[], options
       servers.push(await TwinServer.listen(device, socket, notice));
       list.push({ fn, device, socket });
     }
-    return { list, close };
+    late = new LateDevices(
+      options.late,
+      list.map(({ device }) => device),
+      notice,
+    );
+    return { list, late, close };
   } catch (error) {
     await close();
     throw error;

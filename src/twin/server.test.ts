@@ -3,6 +3,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { accessPayload, fields, versionPayload, VfioUserClient } from '../../test/support/vfio-user-client.js';
 import { loadCapture } from '../import/capture/load.js';
 import { formatBdf } from '../pci/bdf.js';
+import { parseLateRule } from './late.js';
 import { commands, encodeCommand, errno, MAX_DATA } from './protocol.js';
 import { parseRegionRule } from './rules.js';
 import { serveTwins } from './serve.js';
@@ -10,15 +11,17 @@ import { serveTwins } from './serve.js';
 const capture = await loadCapture(readFileSync('examples/switch-host.capture.json', 'utf8'), 'example');
 const GPU = '0009:03:00.0';
 
-async function served({ address = GPU, rules = [] as string[], memory = 1 << 24 } = {}) {
+async function served({ address = GPU, rules = [] as string[], late = [] as string[], memory = 1 << 24 } = {}) {
   const notices: string[] = [];
   const functions = capture.functions.filter((fn) => formatBdf(fn.address) === address);
   const twins = await serveTwins(functions, {
     rules: rules.map(parseRegionRule),
+    late: late.map(parseLateRule),
     memory,
     notice: (text) => notices.push(text),
   });
   onTestFinished(twins.close);
+  twins.late.followClients();
   const [{ socket, device }] = twins.list as [(typeof twins.list)[0]];
   return { socket, device, notices, twins, ready: () => VfioUserClient.ready(socket) };
 }
@@ -182,6 +185,39 @@ describe('a twin over vfio-user', () => {
     await client.ask(commands.deviceReset);
     await client.write(2, 3n << 20n, Buffer.from([1]));
     expect(await first()).toEqual([0, 0, 0, 1]);
+  });
+
+  it('is absent from a client’s reset on until its time has come, and there again for the next client before', async () => {
+    const { ready, device, notices } = await served({ late: [`${GPU}@0.3`] });
+    const first = await ready();
+    expect(await first.config(0)).toBe(0x2342_10de);
+    device.client!.left();
+    await first.ask(commands.deviceReset);
+    expect([await first.config(0), await first.config(0x18)]).toEqual([0xffff_ffff, 0xffff_ffff]);
+    await first.writeConfig(4, 0x0006);
+    expect(await first.read(2, 0n, 4)).toEqual(Buffer.from('ffffffff', 'hex'));
+    await expect.poll(() => notices).toEqual([`${GPU} has appeared`]);
+    expect([await first.config(0), await first.config(4)]).toEqual([0x2342_10de, 0x0010_0000]);
+    await first.ask(commands.deviceReset);
+    expect(await first.config(0)).toBe(0x2342_10de);
+  });
+
+  it('appears when it is told to', async () => {
+    const { ready, device } = await served({ late: [GPU] });
+    const client = await ready();
+    await client.ask(commands.deviceReset);
+    expect(device.absent).toBe(true);
+    process.emit('SIGUSR2');
+    expect(await client.config(0)).toBe(0x2342_10de);
+  });
+
+  it.each([
+    ['0009:05:00.0', 'is not served'],
+    [`${GPU}@soon`, 'does not say when'],
+    [`${GPU}@1@2`, 'does not say when'],
+    [`${GPU}@99999999999`, 'does not say when'],
+  ])('cannot have %s appear late', async (rule, why) => {
+    await expect(served({ late: [rule] })).rejects.toThrow(why);
   });
 
   it('leaves no folder behind', async () => {

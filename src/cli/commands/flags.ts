@@ -24,6 +24,7 @@ export interface RunFlags {
   readonly twin?: string;
   readonly devices?: string;
   readonly region?: readonly string[];
+  readonly absent?: readonly string[];
   readonly twinMemory: string;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -97,6 +98,7 @@ export interface BoardsFlags {
 export interface TwinFlags {
   readonly devices?: string;
   readonly region?: readonly string[];
+  readonly absent?: readonly string[];
   readonly memory: string;
   readonly json: boolean;
 }

@@ -5,11 +5,12 @@ import { parseDevices } from '../../import/machine/chosen.js';
 import { guestMachine } from '../../import/machine/guest-machine.js';
 import { findBoard } from '../../machine/boards/boards.js';
 import type { Machine } from '../../machine/model.js';
-import type { Bdf } from '../../pci/bdf.js';
+import { formatBdf, type Bdf } from '../../pci/bdf.js';
 import { Problem } from '../../problem/problem.js';
 import { appendArgs, formatQemuArgs, parseQemuArgs, type QemuCommandLine } from '../../qemu/args/command-line.js';
 import { machineOf, memoryOf } from '../../qemu/args/machine.js';
 import { machineTypeOf } from '../../qemu/machines/machine-type.js';
+import { parseLateRule } from '../../twin/late.js';
 import { parseMemory, parseRegionRule } from '../../twin/rules.js';
 import { serveTwins, type Twins } from '../../twin/serve.js';
 import { twinArguments } from '../../twin/qemu-arguments.js';
@@ -32,12 +33,13 @@ export interface WithTwins {
  */
 export async function withTwins(
   capturePath: string,
-  flags: Pick<RunFlags, 'devices' | 'region' | 'twinMemory'>,
+  flags: Pick<RunFlags, 'devices' | 'region' | 'absent' | 'twinMemory'>,
   argv: readonly string[],
   io: Io,
   notice: (text: string) => void,
 ): Promise<WithTwins> {
   const rules = (flags.region ?? []).map(parseRegionRule);
+  const late = (flags.absent ?? []).map(parseLateRule);
   const memory = parseMemory(flags.twinMemory);
   const command = parseQemuArgs(argv);
   const capture = await readCapture([capturePath], io);
@@ -47,10 +49,13 @@ export async function withTwins(
   const served = [...guest.hosts].filter(([, fn]) => !fn.buses && (fn.headerType ?? 0) === 0);
   const twins = await serveTwins(
     served.map(([, fn]) => fn),
-    { rules, memory, notice },
+    { rules, late, memory, notice },
   );
   const sockets = new Map(served.flatMap(([id], i) => (twins.list[i] ? [[id, twins.list[i].socket] as const] : [])));
-  const words = [...windowSize(command, guest.machine), ...twinArguments(guest.machine, sockets)];
+  const lateIds = new Set(
+    served.flatMap(([id, fn]) => (late.some(({ at }) => formatBdf(at) === formatBdf(fn.address)) ? [id] : [])),
+  );
+  const words = [...windowSize(command, guest.machine), ...twinArguments(guest.machine, sockets, lateIds)];
   return {
     argv: formatQemuArgs(appendArgs(command, words)),
     machineFile: { machine: guest.machine, name: capturePath },

@@ -2,6 +2,7 @@ import { parseTimeLimit } from '../../pin/time-limit.js';
 import type { Machine } from '../../machine/model.js';
 import type { PlanResult } from '../../place/plan.js';
 import { Exit, Problem } from '../../problem/problem.js';
+import type { LateDevices } from '../../twin/late.js';
 import { work, type Context } from '../context.js';
 import { readMachine, writePlan } from '../documents.js';
 import { styleFor, type Io } from '../io.js';
@@ -39,8 +40,9 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
   }
   const progress = new Progress(io.stderr, flags.verbose);
   if (flags.twin === undefined) {
-    if (flags.devices !== undefined || flags.region)
-      throw new Problem('usage', '--devices and --region go with --twin');
+    if ((flags.devices ?? flags.region ?? flags.absent) !== undefined) {
+      throw new Problem('usage', '--devices, --region and --absent go with --twin');
+    }
     const machineFile = flags.machine === undefined ? undefined : await readMachine(flags.machine, io);
     return runOn(argv, machineFile, flags, progress, io);
   }
@@ -52,7 +54,7 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
   const { withTwins } = await import('./run-twin.js');
   const rehearsal = await withTwins(flags.twin, flags, argv, io, (text) => progress.line(text));
   try {
-    return await runOn(rehearsal.argv, rehearsal.machineFile, flags, progress, io);
+    return await runOn(rehearsal.argv, rehearsal.machineFile, flags, progress, io, rehearsal.twins.late);
   } finally {
     await rehearsal.twins.close();
   }
@@ -64,6 +66,7 @@ async function runOn(
   flags: RunFlags,
   progress: Progress,
   io: Io,
+  late?: LateDevices,
 ): Promise<number> {
   const [{ parsePinOption }, { parseReserveOption }, { parseSplitRam }, { runRequest }, { runQemu }] =
     await Promise.all([
@@ -90,6 +93,7 @@ async function runOn(
       stage: (text) => progress.stage(text, text === 'running'),
       notice: (text) => progress.line(text),
       stderr: (chunk) => io.stderr.write(chunk.toString('utf8')),
+      programming: (state) => (state === 'begins' ? late?.show() : late?.hide()),
       replanned: async (plan) => {
         if (flags.planOut !== undefined) await writePlan(flags.planOut, plan);
       },

@@ -100,6 +100,15 @@ export const runCommand = buildCommand<RunFlags, string[], Context>({
         brief: 'With --twin: what lies behind a BAR or a ROM: memory (default), echo, constant:VALUE, file:PATH',
         placeholder: 'ADDRESS/barN=RULE',
       },
+      absent: {
+        kind: 'parsed',
+        parse: String,
+        variadic: true,
+        optional: true,
+        brief:
+          'With --twin: this function is an empty slot at first, and appears after that many seconds, or when SIGUSR2 comes',
+        placeholder: 'ADDRESS[@SECONDS]',
+      },
       twinMemory: {
         kind: 'parsed',
         parse: String,

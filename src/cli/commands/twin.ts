@@ -21,6 +21,14 @@ export const twinCommand = buildCommand<TwinFlags, string[], Context>({
         brief: 'What lies behind a BAR or a ROM: memory (default), echo, constant:VALUE, file:PATH',
         placeholder: 'ADDRESS/barN=RULE',
       },
+      absent: {
+        kind: 'parsed',
+        parse: String,
+        variadic: true,
+        optional: true,
+        brief: 'This function is an empty slot at first, and appears after that many seconds, or when SIGUSR2 comes',
+        placeholder: 'ADDRESS[@SECONDS]',
+      },
       memory: {
         kind: 'parsed',
         parse: String,
