@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { parseSize } from '../address/format.js';
-import { formatBdf, parseBdf, type Bdf } from '../pci/bdf.js';
+import { compareBdf, parseBdf, type Bdf } from '../pci/bdf.js';
 import { Problem } from '../problem/problem.js';
 import type { Recording, Rule } from './region.js';
 
@@ -78,9 +78,8 @@ export function parseMemory(text: string): number {
   throw new Problem('twin-memory', `--memory ${text.slice(0, 40)}: more than 1 TiB is not kept`);
 }
 
-/** Rules by function, each for a region that the function has. */
-export function rulesFor(rules: readonly RegionRule[], at: Bdf): (region: number | 'rom') => Rule | undefined {
-  const name = formatBdf(at);
-  const own = rules.filter((one) => formatBdf(one.at) === name);
-  return (region) => own.findLast((one) => one.region === region)?.rule;
-}
+/** What is said of a function's regions; the last word counts. */
+export const rulesFor =
+  (rules: readonly RegionRule[], at: Bdf) =>
+  (region: number | 'rom'): Rule | undefined =>
+    rules.findLast((one) => compareBdf(one.at, at) === 0 && one.region === region)?.rule;

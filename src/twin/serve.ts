@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import type { CapturedFunction } from '../import/capture/model.js';
-import { formatBdf } from '../pci/bdf.js';
+import { compareBdf, formatBdf, type Bdf } from '../pci/bdf.js';
 import { Exit, Problem } from '../problem/problem.js';
+import { withAdditions, type Addition } from './additions.js';
 import { TwinDevice } from './device.js';
 import { PrivateFolder } from './folder.js';
 import { twinFunction, type TwinFunction } from './function.js';
@@ -13,6 +14,7 @@ import { TwinServer } from './server.js';
 export interface ServeOptions {
   readonly rules: readonly RegionRule[];
   readonly late: readonly LateRule[];
+  readonly additions: readonly Addition[];
   /** Bytes that all of them together keep of what is written. */
   readonly memory: number;
   readonly notice: (text: string) => void;
@@ -38,14 +40,18 @@ const MAX_PATH = 107;
 
 /**
  * Serves each function on a socket of its own, in a folder that nobody else may enter.
- * @throws Problem `twin-bridge`, `twin-incomplete`, `twin-rule`, `twin-absent`, `twin-folder`, `twin-socket`; nothing is left then
+ * @throws Problem `twin-bridge`, `twin-incomplete`, `twin-add`, `twin-unknown`, `twin-rule`, `twin-absent`, `twin-folder`, `twin-socket`; nothing is left then
  */
 export async function serveTwins(functions: readonly CapturedFunction[], options: ServeOptions): Promise<Twins> {
-  const { rules, memory, notice } = options;
+  const { rules, additions, memory, notice } = options;
   const budget = new PageBudget(memory, () =>
     notice(`guests have written ${memory} bytes to the twins: what they write to other pages is lost (--memory)`),
   );
-  const made = functions.map((fn) => twinFunction(fn, notice));
+  const made = functions.map((fn) => {
+    const own = additions.filter(({ at }) => sameFunction(at, fn.address));
+    return withAdditions(twinFunction(fn, notice), own, addressesOf(fn));
+  });
+  for (const { at } of additions) requireServed(made, at);
   for (const rule of rules) requireRegion(made, rule);
   const folder = await PrivateFolder.make();
   const servers: TwinServer[] = [];
@@ -81,17 +87,30 @@ export async function serveTwins(functions: readonly CapturedFunction[], options
   }
 }
 
+const sameFunction = (a: Bdf, b: Bdf) => compareBdf(a, b) === 0;
+
+/** Where the BARs are on the host, as the bus has it. */
+const addressesOf = ({ bars }: CapturedFunction): ReadonlyMap<number, bigint> =>
+  new Map(
+    bars.flatMap(({ index, busAddress, address }) => {
+      const at = busAddress ?? address;
+      return index === undefined || at === undefined ? [] : [[index, at] as const];
+    }),
+  );
+
+function requireServed(functions: readonly TwinFunction[], at: Bdf): TwinFunction {
+  const fn = functions.find(({ address }) => sameFunction(address, at));
+  if (fn) return fn;
+  throw new Problem('twin-unknown', `${formatBdf(at)} is not served`, {
+    hint: `served are ${functions.map(({ address }) => formatBdf(address)).join(', ')}`,
+  });
+}
+
 function requireRegion(functions: readonly TwinFunction[], { at, region }: RegionRule): void {
-  const name = formatBdf(at);
-  const fn = functions.find(({ address }) => formatBdf(address) === name);
-  if (!fn) {
-    throw new Problem('twin-rule', `${name} is not served`, {
-      hint: `served are ${functions.map(({ address }) => formatBdf(address)).join(', ')}`,
-    });
-  }
+  const fn = requireServed(functions, at);
   if (region === 'rom' ? fn.rom !== undefined : fn.bars.some(({ index }) => index === region)) return;
   const has = [...fn.bars.map(({ index }) => `bar${index}`), ...(fn.rom === undefined ? [] : ['rom'])];
-  throw new Problem('twin-rule', `${name} has no ${region === 'rom' ? 'ROM' : `BAR ${region}`}`, {
+  throw new Problem('twin-rule', `${formatBdf(at)} has no ${region === 'rom' ? 'ROM' : `BAR ${region}`}`, {
     hint: has.length > 0 ? `it has ${has.join(', ')}` : 'it has none at all',
   });
 }

@@ -17,6 +17,7 @@ async function served({ address = GPU, rules = [] as string[], late = [] as stri
   const twins = await serveTwins(functions, {
     rules: rules.map(parseRegionRule),
     late: late.map(parseLateRule),
+    additions: [],
     memory,
     notice: (text) => notices.push(text),
   });

@@ -9,7 +9,7 @@ import type { Capability } from '../../src/pci/capabilities/index.js';
 import { ConfigBytes } from '../../src/pci/config-bytes.js';
 import { output, readFunctions, type Boot } from '../lab/console.js';
 import { writeInitrd } from '../lab/initrd.js';
-import { guestCommand, pinbar } from '../lab/pinbar.js';
+import { guestCommand, pinbar, RunningPinbar } from '../lab/pinbar.js';
 import { barOf, expectPlanInGuest, listings, readPlan, verify } from '../lab/plan-in-guest.js';
 import { describeInLab, scratchFolder } from '../lab/suite.js';
 
@@ -79,6 +79,45 @@ section memory sh -c 'echo 1 >/sys/bus/pci/devices/0000:03:00.0/enable'
         const verified = await verify(folder, file('plan'), boot);
         expect(`${verified.end}: ${verified.errors}`).toBe('0: ');
       }
+    });
+
+    it('appear late, are found by a rescan, and get what was kept for them', async () => {
+      const folder = scratchFolder();
+      const file = (name: string) => join(folder, name);
+      const [gpu, nic] = devices as [CapturedFunction, CapturedFunction];
+      const path = (fn: CapturedFunction) => `/sys/bus/pci/devices/${inGuest(fn)}`;
+      const script = `
+section before ls /sys/bus/pci/devices
+echo '@@@ waiting'
+until [ -e ${path(gpu)} ] && [ -e ${path(nic)} ]; do sleep 0.2; echo 1 >/sys/bus/pci/rescan; done
+section pci pci_functions
+section dmesg dmesg
+`;
+      writeInitrd(file('initrd'), { script });
+      const run = new RunningPinbar([
+        ...['run', '--quiet', '--verify', '--plan-out', file('plan'), '--twin', example],
+        // Linux assigns a late device's BARs anew, lowest first; with Enhanced Allocation it may not.
+        ...[
+          '--add',
+          `${formatBdf(gpu.address)}=ea`,
+          '--absent',
+          formatBdf(gpu.address),
+          '--absent',
+          formatBdf(nic.address),
+        ],
+        ...['--', ...guestCommand('11.1', { initrd: file('initrd') })],
+      ]);
+      await run.shows(/@@@ waiting/);
+      run.signal('SIGUSR2');
+      const { boots, end, errors } = await run.ended;
+
+      expect(errors).toContain('0009:03:00.0 has appeared');
+      expect(end).toBe(0);
+      const [boot] = boots as [Boot];
+      const before = output(boot, 'before');
+      for (const fn of devices) expect(before.includes(inGuest(fn))).toBe(fn !== gpu && fn !== nic);
+      expectPlanInGuest(readPlan(file('plan')), boot);
+      expect(output(boot, 'dmesg')).toMatch(/03:00.0: BAR 2 \[mem 0x6b8000000000-.*from Enhanced Allocation/);
     });
   });
 });

@@ -25,6 +25,7 @@ export interface RunFlags {
   readonly devices?: string;
   readonly region?: readonly string[];
   readonly absent?: readonly string[];
+  readonly add?: readonly string[];
   readonly twinMemory: string;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -99,6 +100,7 @@ export interface TwinFlags {
   readonly devices?: string;
   readonly region?: readonly string[];
   readonly absent?: readonly string[];
+  readonly add?: readonly string[];
   readonly memory: string;
   readonly json: boolean;
 }

@@ -10,6 +10,7 @@ import { Problem } from '../../problem/problem.js';
 import { appendArgs, formatQemuArgs, parseQemuArgs, type QemuCommandLine } from '../../qemu/args/command-line.js';
 import { machineOf, memoryOf } from '../../qemu/args/machine.js';
 import { machineTypeOf } from '../../qemu/machines/machine-type.js';
+import { parseAddition } from '../../twin/additions.js';
 import { parseLateRule } from '../../twin/late.js';
 import { parseMemory, parseRegionRule } from '../../twin/rules.js';
 import { serveTwins, type Twins } from '../../twin/serve.js';
@@ -33,13 +34,14 @@ export interface WithTwins {
  */
 export async function withTwins(
   capturePath: string,
-  flags: Pick<RunFlags, 'devices' | 'region' | 'absent' | 'twinMemory'>,
+  flags: Pick<RunFlags, 'devices' | 'region' | 'absent' | 'add' | 'twinMemory'>,
   argv: readonly string[],
   io: Io,
   notice: (text: string) => void,
 ): Promise<WithTwins> {
   const rules = (flags.region ?? []).map(parseRegionRule);
   const late = (flags.absent ?? []).map(parseLateRule);
+  const additions = (flags.add ?? []).map(parseAddition);
   const memory = parseMemory(flags.twinMemory);
   const command = parseQemuArgs(argv);
   const capture = await readCapture([capturePath], io);
@@ -49,7 +51,7 @@ export async function withTwins(
   const served = [...guest.hosts].filter(([, fn]) => !fn.buses && (fn.headerType ?? 0) === 0);
   const twins = await serveTwins(
     served.map(([, fn]) => fn),
-    { rules, late, memory, notice },
+    { rules, late, additions, memory, notice },
   );
   const sockets = new Map(served.flatMap(([id], i) => (twins.list[i] ? [[id, twins.list[i].socket] as const] : [])));
   const lateIds = new Set(

@@ -40,8 +40,8 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
   }
   const progress = new Progress(io.stderr, flags.verbose);
   if (flags.twin === undefined) {
-    if ((flags.devices ?? flags.region ?? flags.absent) !== undefined) {
-      throw new Problem('usage', '--devices, --region and --absent go with --twin');
+    if ((flags.devices ?? flags.region ?? flags.absent ?? flags.add) !== undefined) {
+      throw new Problem('usage', '--devices, --region, --absent and --add go with --twin');
     }
     const machineFile = flags.machine === undefined ? undefined : await readMachine(flags.machine, io);
     return runOn(argv, machineFile, flags, progress, io);

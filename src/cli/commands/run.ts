@@ -100,6 +100,14 @@ export const runCommand = buildCommand<RunFlags, string[], Context>({
         brief: 'With --twin: what lies behind a BAR or a ROM: memory (default), echo, constant:VALUE, file:PATH',
         placeholder: 'ADDRESS/barN=RULE',
       },
+      add: {
+        kind: 'parsed',
+        parse: String,
+        variadic: true,
+        optional: true,
+        brief: 'With --twin: this function also has Enhanced Allocation, or resizable:barN:SIZE, sriov:VFS:SIZE',
+        placeholder: 'ADDRESS=ea',
+      },
       absent: {
         kind: 'parsed',
         parse: String,

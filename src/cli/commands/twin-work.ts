@@ -2,6 +2,7 @@ import { chosenFunctions, indexOf, parseDevices } from '../../import/machine/cho
 import { formatBdf } from '../../pci/bdf.js';
 import { Exit } from '../../problem/problem.js';
 import { interrupted } from '../../twin/interrupt.js';
+import { parseAddition } from '../../twin/additions.js';
 import { parseLateRule } from '../../twin/late.js';
 import { twinDevice } from '../../twin/qemu-arguments.js';
 import { parseMemory, parseRegionRule } from '../../twin/rules.js';
@@ -18,6 +19,7 @@ export async function twin(this: Context, flags: TwinFlags, ...files: string[]):
   await work(this, async (io) => {
     const rules = (flags.region ?? []).map(parseRegionRule);
     const late = (flags.absent ?? []).map(parseLateRule);
+    const additions = (flags.add ?? []).map(parseAddition);
     const memory = parseMemory(flags.memory);
     const capture = await readCapture(files, io);
     const served =
@@ -26,7 +28,7 @@ export async function twin(this: Context, flags: TwinFlags, ...files: string[]):
         : chosenFunctions(indexOf(capture), parseDevices(flags.devices));
     const progress = new Progress(io.stderr, false);
     const ended = interrupted();
-    const twins = await serveTwins(served, { rules, late, memory, notice: (text) => progress.line(text) });
+    const twins = await serveTwins(served, { rules, late, additions, memory, notice: (text) => progress.line(text) });
     twins.late.followClients();
     try {
       io.stdout.write(flags.json ? asJson(twins.list) : asText(twins.list, io));

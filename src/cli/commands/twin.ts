@@ -21,6 +21,14 @@ export const twinCommand = buildCommand<TwinFlags, string[], Context>({
         brief: 'What lies behind a BAR or a ROM: memory (default), echo, constant:VALUE, file:PATH',
         placeholder: 'ADDRESS/barN=RULE',
       },
+      add: {
+        kind: 'parsed',
+        parse: String,
+        variadic: true,
+        optional: true,
+        brief: 'This function also has Enhanced Allocation, or resizable:barN:SIZE, sriov:VFS:SIZE',
+        placeholder: 'ADDRESS=ea',
+      },
       absent: {
         kind: 'parsed',
         parse: String,
