@@ -3,15 +3,15 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { output, readFunctions, type Boot } from '../lab/console.js';
 import { writeInitrd } from '../lab/initrd.js';
-import type { QemuVersion } from '../lab/lab.js';
-import { guestCommand, RunningPinbar } from '../lab/pinbar.js';
+import type { GuestArch, QemuVersion } from '../lab/lab.js';
+import { guestCommand, RunningPinbar, withoutStages } from '../lab/pinbar.js';
 import { expectPlanInGuest, listings, readPlan, verify, type WrittenPlan } from '../lab/plan-in-guest.js';
 import { describeInLab, scratchFolder } from '../lab/suite.js';
 import { connectQmp } from '../lab/user-qmp.js';
 
-/** The boards beside aarch64's, which the other tests are about: the same tree, used in every boot. */
+/** The same tree on every board, used in every boot. aarch64 has qtest in the other tests. */
 interface BoardCase {
-  readonly arch: 'riscv64' | 'x86_64';
+  readonly arch: GuestArch;
   readonly version: QemuVersion;
   readonly machine?: string;
   readonly transport: 'qtest' | 'gdb';
@@ -23,9 +23,12 @@ interface BoardCase {
 }
 
 const at = (base: bigint) => (offset: bigint | number) => `0x${(base + BigInt(offset)).toString(16)}`;
+const aarch64 = { arch: 'aarch64', transport: 'gdb', low: at(0x1000_0000n), high: at(0x8b_4000_0000n) } as const;
 const riscv64 = { arch: 'riscv64', low: at(0x5000_0000n), high: at(0x4_4000_0000n) } as const;
 const x86 = { arch: 'x86_64', low: at(0xc000_0000n), high: at(0x6b_8000_0000n) } as const;
 const cases: readonly BoardCase[] = [
+  { ...aarch64, version: '7.2', msi: true },
+  { ...aarch64, version: '10.0', msi: true },
   // Its PLIC has no MSI.
   { ...riscv64, version: '7.2', transport: 'qtest', msi: false },
   { ...riscv64, version: '10.0', transport: 'gdb', machine: ',aia=aplic-imsic', msi: true },
@@ -71,6 +74,7 @@ describeInLab(
   'every architecture',
   // prettier-ignore
   [
+    'qemu-7.2', 'qemu-10.0', 'linux-6.12', 'guest',
     'qemu-7.2-riscv64', 'qemu-10.0-riscv64', 'linux-6.12-riscv64', 'guest-riscv64',
     'qemu-7.2-x86_64', 'qemu-10.0-x86_64', 'linux-6.12-x86_64', 'guest-x86_64',
   ],
@@ -106,7 +110,7 @@ describeInLab(
         await run.shows(/@@@ waiting/);
         await (await connectQmp(file('qmp'))).execute('system_reset');
         const { boots, end, errors } = await run.ended;
-        expect(errors.replaceAll(/\s+/g, ' ')).toMatch(
+        expect(withoutStages(errors).replaceAll(/\s+/g, ' ')).toMatch(
           arch === 'x86_64' ? /^pinbar: -bios qboot\.rom is added: [^:]* enumerates PCI itself $/ : /^$/,
         );
         expect(end).toBe(0);
@@ -160,7 +164,7 @@ function expectDevicesToWork(boot: Boot, shared: string, msi: boolean): void {
   // disk has MSI-X, a vector for its queue; disk2 has none, and shares its pin's line with who else has it.
   expect(interrupts.filter((line) => /PCI-MSI.* virtio\d-req\.0$/.test(line))).toHaveLength(msi ? 1 : 0);
   const line = interrupts.find((one) => !/PCI-MSI/.test(one) && / virtio\d$/.test(one));
-  expect(Number(line?.trim().split(/\s+/)[1])).toBeGreaterThan(10);
+  expect(Number(line?.trim().split(/\s+/)[1])).toBeGreaterThan(4);
 }
 
 /** `root bus resource [mem 0x6b80000000-0x737fffffff window]`: the host bridge's windows as ACPI has them. */

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { output } from '../lab/console.js';
 import { writeInitrd } from '../lab/initrd.js';
@@ -97,6 +98,35 @@ describeInLab("QEMU's own options", ['qemu-10.0', 'linux-6.12', 'guest'], () => 
     expect(run.output).toContain('@@@ poweroff');
     await user.execute('quit');
     expect((await run.ended).end).toBe(0);
+  });
+
+  it.each<[action: string, state: string, end: number]>([
+    ['shutdown', 'ended', 0],
+    ['exit-failure', 'ended', 1],
+    ['pause', 'guest-panicked', 0],
+    ['none', 'off', 0],
+  ])('-action panic=%s keeps its meaning', async (action, state, end) => {
+    // What the pvpanic driver would do, docs/specs/pvpanic.rst: bit 0 is a panic.
+    const panic = `
+echo 1 >/sys/bus/pci/devices/0000:00:05.0/enable
+devmem "$(bar 0000:00:05.0 0)" 8 1
+sleep 1
+echo '@@@ alive'
+`;
+    const { qmp, start } = prepare(panic, ['-device', 'pvpanic-pci,addr=5.0', '-action', `panic=${action}`]);
+    const run = start();
+    const user = await connectQmp(qmp);
+    await user.waitFor(({ event }) => event === 'GUEST_PANICKED');
+    if (state === 'guest-panicked') {
+      for (let tries = 0; (await runState(user)) !== state && tries < 100; tries++) await sleep(50);
+      expect(await runState(user)).toBe(state);
+      expect(await barInQemu(user, 'dev0', 2)).toBe(BAR);
+      await user.execute('quit');
+    }
+    const ran = await run.ended;
+    expect(ran.output.includes('@@@ alive')).toBe(state === 'off');
+    expect(ran.boots.map(({ left }) => left)).toEqual([state === 'off' ? 'poweroff' : undefined]);
+    expect(ran.end).toBe(end);
   });
 
   it.each([['-daemonize'], ['-incoming', 'defer'], ['-loadvm', 'snapshot'], ['-preconfig'], ['-qtest', 'stdio']])(

@@ -22,6 +22,9 @@ export class RunningPinbar extends RunningProgram {
   }
 }
 
+/** What pinbar said, without the stages that it names because the machine that the test runs on is slow. */
+export const withoutStages = (errors: string): string => errors.replaceAll(/^pinbar: [^:]* …\n/gm, '');
+
 /** Runs pinbar until it ends. Its standard input is empty but open. */
 export const pinbar = (args: readonly string[], options?: ProgramOptions): Promise<Ran> =>
   new RunningPinbar(args, options).ended;
