@@ -44,6 +44,7 @@ export class UndoLog {
   memory(memory: Transport): Transport {
     return {
       source: memory.source,
+      ...(memory.ports ? { ports: memory.ports } : {}),
       closed: memory.closed,
       negotiate: () => memory.negotiate(),
       handOver: () => memory.handOver(),
