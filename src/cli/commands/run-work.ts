@@ -100,7 +100,8 @@ async function runOn(
       planned: async (plan, machine) => {
         if (flags.planOut !== undefined) await writePlan(flags.planOut, plan);
         if (!flags.quiet) io.stderr.write(renderPlan(plan, styleFor(io.stderr, io.env), machineFile?.machine.reserved));
-        if (!flags.quiet && flags.verbose) {
+        // What guests without firmware would do.
+        if (!flags.quiet && flags.verbose && !request.firmware) {
           const { renderNotes } = await import('../render/notes.js');
           io.stderr.write(await renderNotes(machine, plan));
         }

@@ -1,11 +1,12 @@
 import { findDsdt } from '../../acpi/find.js';
-import { ascii, readLittle } from '../../acpi/bytes.js';
+import { ascii, little, readLittle } from '../../acpi/bytes.js';
 import { hex } from '../../address/format.js';
 import type { AddressRange } from '../../address/range.js';
 import { readOp, writeOp, type ConfigAccess } from '../../pci/config-access.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { callSign, mailbox } from '../../uefi/driver/caller.js';
 import { guid } from '../../uefi/guids.js';
+import { MAX_RESOURCES, withRanges } from '../../uefi/root-bridge-resources.js';
 import { readSystemTable } from '../../uefi/system-table.js';
 import type { PhysicalMemory } from '../physical-memory.js';
 
@@ -16,6 +17,8 @@ export interface Call {
   /** Physical addresses. */
   readonly mailbox: bigint;
   readonly systemTable: bigint;
+  /** What the root bridge lists as its resources. */
+  readonly listed: bigint;
 }
 
 /**
@@ -34,14 +37,36 @@ export async function takeCall(
   await access.batch(registers.map((register) => writeOp(HOST_BRIDGE, register, 4, 0)));
   const at = (BigInt(high) << 32n) | BigInt(low);
   if (!ram.some((range) => range.contains(at) && range.contains(at + BigInt(mailbox.size)))) throw stranger(at);
-  const content = await memory.readBytes(at, mailbox.size);
+  const content = await memory.readBytes(at, mailbox.resources);
   if (ascii(content.subarray(0, 8)) !== mailbox.signature) throw stranger(at);
-  return { mailbox: at, systemTable: readLittle(content, mailbox.systemTable, 8) };
+  const [systemTable, listed] = [mailbox.systemTable, mailbox.listed].map((offset) => readLittle(content, offset, 8));
+  return { mailbox: at, systemTable: systemTable ?? 0n, listed: listed ?? 0n };
 }
 
 /** Lets the driver go on, once the machine runs. */
 export const answer = (memory: PhysicalMemory, call: Call): Promise<void> =>
   memory.writeBytes(call.mailbox + BigInt(mailbox.wait), new Uint8Array(8));
+
+/**
+ * Has the firmware's root bridge list these ranges, too, so that its drivers take BARs that lie there.
+ * @param identityMapped as {@link withRanges} has it
+ * @throws Problem `acpi-resources`, `uefi-resources`, exit 3
+ */
+export async function listRanges(
+  memory: PhysicalMemory,
+  call: Call,
+  ranges: readonly AddressRange[],
+  identityMapped: boolean,
+): Promise<void> {
+  const resources = withRanges(await memory.readBytes(call.listed, MAX_RESOURCES), ranges, identityMapped);
+  if (resources.length > MAX_RESOURCES) {
+    throw new Problem('uefi-resources', `the firmware lists ${resources.length} bytes of resources for a root bridge`, {
+      exit: Exit.outside,
+    });
+  }
+  await memory.writeBytes(call.mailbox + BigInt(mailbox.resources), resources);
+  await memory.writeBytes(call.mailbox + BigInt(mailbox.answered), little(1n, 8));
+}
 
 /**
  * Edits the DSDT that firmware has installed, in its place.

@@ -1,3 +1,4 @@
+import { AddressRange } from '../../address/range.js';
 import { barRegister } from '../../pci/header.js';
 import type { Plan } from '../../place/plan.js';
 import { Problem } from '../../problem/problem.js';
@@ -7,7 +8,7 @@ import type { PinnableMachine } from '../machines/machine.js';
 import type { Qmp } from '../qmp.js';
 import { queryPci } from '../query-pci.js';
 import type { Connection } from '../session.js';
-import { answer, editDsdt, takeCall } from './call.js';
+import { answer, editDsdt, listRanges, takeCall } from './call.js';
 import { describeFirmware } from './identify.js';
 
 /** Firmware that enumerates PCI itself, before the guest: what can be asked of it, and done about it. */
@@ -51,6 +52,10 @@ export function firmwareSide(
       if (!(error instanceof Problem)) throw error;
       notice(`the guest is not told to keep the plan, and may place everything anew: ${error.message}`);
     }
+    await listRanges(memory, call, memoryOf(plan()), machine.base.arch === 'x86_64').catch((error: unknown) => {
+      if (!(error instanceof Problem)) throw error;
+      notice(`the firmware itself may not use what has been moved, to start the guest from it: ${error.message}`);
+    });
     await answer(memory, call);
     return true;
   };
@@ -84,6 +89,12 @@ export function firmwareSide(
     describe: () => describeFirmware(firmware.name, memory, machine.base.ram, machine.base.arch === 'x86_64'),
   };
 }
+
+/** Where the plan has memory BARs. */
+const memoryOf = ({ functions }: Plan): AddressRange[] =>
+  functions.flatMap(({ bars }) =>
+    bars.filter(({ type }) => type !== 'io').map(({ address, size }) => AddressRange.sized(address, size)),
+  );
 
 /** Does something while the machine stands still; one that stands already is left so. */
 export async function stopped<T>(

@@ -2,18 +2,21 @@ import type { Arch } from '../../machine/model.js';
 import { fromAscii, little } from '../../acpi/bytes.js';
 import { uuidBytes } from '../../acpi/uuid.js';
 import { guid } from '../guids.js';
+import { MAX_RESOURCES } from '../root-bridge-resources.js';
 import {
   add,
   address,
   call,
   load,
   number,
+  put,
   set,
   value,
   when,
   whilst,
   type DriverSource,
   type Statement,
+  type Value,
 } from './source.js';
 
 /** Offsets in EFI_SYSTEM_TABLE and EFI_BOOT_SERVICES, UEFI 2.10 §4.3 and §4.4. */
@@ -32,7 +35,18 @@ const boot = {
 const service = (name: keyof typeof boot) => load(load(value('systemTable'), BOOT_SERVICES), boot[name]);
 
 /** EFI_PCI_ROOT_BRIDGE_IO_PROTOCOL, UEFI 2.10 §14.2. */
-const io = { ioWrite: 0x30, pciWrite: 0x40, width8: 0, width32: 2 } as const;
+const io = {
+  memRead: 0x18,
+  memWrite: 0x20,
+  ioWrite: 0x30,
+  pciRead: 0x38,
+  pciWrite: 0x40,
+  configuration: 0x88,
+  width8: 0,
+  width32: 2,
+} as const;
+/** EFI_CPU_IO2_PROTOCOL, PI 1.8 volume 2 §13.2: two of its functions, with the parameters of the root bridge's. */
+const cpu = { memRead: 0, memWrite: 8 } as const;
 const EVT_NOTIFY_SIGNAL = 0x200;
 const TPL_CALLBACK = 8;
 const BY_PROTOCOL = 2;
@@ -44,8 +58,19 @@ const BY_PROTOCOL = 2;
  */
 export const callSign = { register: 0xf0, mark: 0x4c4c_4143, port: 0xb3, ring: 0xa5 } as const;
 
-/** What lies at the mailbox, with offsets in bytes. The driver waits for as long as `wait` is not 0. */
-export const mailbox = { signature: 'pinbar 1', systemTable: 8, wait: 16, size: 24 } as const;
+/**
+ * What lies at the mailbox, with offsets in bytes. The driver waits for as long as `wait` is not 0. `listed` is the address of
+ * what the root bridge lists as its resources; where `answered` is not 0, `resources` are what it lists from then on.
+ */
+export const mailbox = {
+  signature: 'pinbar 1',
+  systemTable: 8,
+  wait: 16,
+  listed: 24,
+  answered: 32,
+  resources: 40,
+  size: 40 + MAX_RESOURCES,
+} as const;
 
 /** Milliseconds for which the driver waits for pinbar. */
 const PATIENCE = 60_000n;
@@ -55,6 +80,10 @@ const PATIENCE = 60_000n;
  * that has programmed the plan, and connects the root bridges again. EDK2 enumerates a host bridge only once
  * (MdeModulePkg/Bus/Pci/PciBusDxe, PciBus.c): the second time it takes what it finds in the registers, so that all of its
  * drivers, boot disks and framebuffers are at the planned addresses from then on.
+ *
+ * Its drivers refuse BARs that the root bridge does not list as its own, so the driver has it list what pinbar says. On x86 the
+ * root bridge refuses access, too, to what lies outside the windows that OVMF has chosen: there it gets the CPU's functions in
+ * the place of its own.
  *
  * When that is: OVMF starts drivers of option ROMs after all of PCI, elsewhere EDK2 starts them in the midst of it. There the
  * work is done at the event that says that the root bridges are connected, after all others who wait for it: firmware
@@ -68,13 +97,10 @@ export function callerSource(arch: Arch): DriverSource {
   ];
   const handle = load(value('at'));
   const nothing = number(0);
-  const ring = call(load(value('rootBridge'), io.ioWrite), [
-    value('rootBridge'),
-    number(io.width8),
-    number(callSign.port),
-    number(1),
-    address('ring'),
-  ]);
+  const own = value('rootBridge');
+  const ring = call(load(own, io.ioWrite), [own, number(io.width8), number(callSign.port), number(1), address('ring')]);
+  /** One of the root bridge's functions, from the place of the one before on. */
+  const replace = (distance: number, by: Value): Statement[] => [add('at', distance), put(value('at'), by)];
   return {
     routines: {
       entry: {
@@ -117,33 +143,73 @@ export function callerSource(arch: Arch): DriverSource {
             address('handles'),
           ]),
           ...eachRootBridge(call(service('disconnectController'), [handle, nothing, nothing])),
-          set('mailboxAddress', address('signature')),
           // 00:00.0 is behind one of them; the others refuse.
           ...eachRootBridge(
-            call(service('handleProtocol'), [handle, address('pciRootBridgeIo'), address('rootBridge')]),
-            call(load(value('rootBridge'), io.pciWrite), [
-              value('rootBridge'),
+            call(service('handleProtocol'), [handle, address('pciRootBridgeIo'), address('candidate')]),
+            call(load(value('candidate'), io.pciRead), [
+              value('candidate'),
               number(io.width32),
-              number(callSign.register),
-              number(3),
-              address('mailboxAddress'),
+              nothing,
+              number(1),
+              address('ignored'),
             ]),
-            ...(arch === 'x86_64' ? [ring] : []),
+            when(value('status'), [], [set('rootBridge', value('candidate'))]),
           ),
+          when(own, [call(address('ask'), [])]),
+          ...eachRootBridge(call(service('connectController'), [handle, nothing, nothing, nothing])),
+        ],
+      },
+      ask: {
+        parameters: [],
+        body: [
+          call(load(own, io.configuration), [own, address('listed')]),
+          set('mailboxAddress', address('signature')),
+          call(load(own, io.pciWrite), [
+            own,
+            number(io.width32),
+            number(callSign.register),
+            number(3),
+            address('mailboxAddress'),
+          ]),
+          ...(arch === 'x86_64' ? [ring] : []),
           whilst(value('wait'), [
             call(service('stall'), [number(1000)]),
             add('patience', -1),
             when(value('patience'), [], [set('wait', nothing)]),
           ]),
-          ...eachRootBridge(call(service('connectController'), [handle, nothing, nothing, nothing])),
+          when(value('answered'), [call(address('take'), [])]),
         ],
       },
+      take: {
+        parameters: [],
+        body: [
+          set('at', own),
+          ...(arch === 'x86_64'
+            ? [
+                call(service('locateProtocol'), [address('cpuIo2'), nothing, address('cpuIo')]),
+                when(
+                  value('status'),
+                  [add('at', io.memWrite)],
+                  [
+                    ...replace(io.memRead, load(value('cpuIo'), cpu.memRead)),
+                    ...replace(io.memWrite - io.memRead, load(value('cpuIo'), cpu.memWrite)),
+                  ],
+                ),
+              ]
+            : [add('at', io.memWrite)]),
+          ...replace(io.configuration - io.memWrite, address('configuration')),
+        ],
+      },
+      configuration: { parameters: ['ignored', 'answer'], body: [put(value('answer'), address('resources'))] },
     },
     data: {
-      // The mailbox: these three in this order.
+      // The mailbox: these in this order.
       signature: fromAscii(mailbox.signature),
       systemTable: new Uint8Array(8),
       wait: little(1n, 8),
+      listed: new Uint8Array(8),
+      answered: new Uint8Array(8),
+      resources: new Uint8Array(MAX_RESOURCES),
       // What goes into config space: these two in this order, 12 bytes of them.
       mailboxAddress: new Uint8Array(8),
       mark: little(BigInt(callSign.mark), 8),
@@ -155,5 +221,8 @@ export function callerSource(arch: Arch): DriverSource {
   };
 }
 
-const slots = ['image', 'status', 'ignored', 'event', 'afterOthers', 'count', 'handles', 'at', 'left', 'rootBridge'];
-const guids = ['dxeSmmReadyToLock', 'rootBridgesConnected', 'pciRootBridgeIo'] as const;
+const slots = [
+  ...['image', 'status', 'ignored', 'event', 'afterOthers', 'count', 'handles', 'at', 'left'],
+  ...['candidate', 'rootBridge', 'cpuIo', 'answer'],
+];
+const guids = ['dxeSmmReadyToLock', 'rootBridgesConnected', 'pciRootBridgeIo', 'cpuIo2'] as const;

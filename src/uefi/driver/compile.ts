@@ -61,6 +61,11 @@ function emit(to: Assembler, isa: InstructionSet, statement: Statement): void {
       evaluate(to, isa, statement.value, isa.scratch);
       keep(to, isa, isa.scratch, statement.data);
       break;
+    case 'put':
+      evaluate(to, isa, statement.value, isa.scratch);
+      evaluate(to, isa, statement.at, isa.pointer);
+      isa.store(to, isa.scratch, isa.pointer);
+      break;
     case 'add':
       evaluate(to, isa, value(statement.data), isa.scratch);
       isa.addNumber(to, isa.scratch, statement.amount);

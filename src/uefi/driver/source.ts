@@ -13,6 +13,8 @@ export type Statement =
   /** Calls a function with UEFI's calling convention; `result` names the data that keeps what it returns. */
   | { readonly kind: 'call'; readonly target: Value; readonly args: readonly Value[]; readonly result: string }
   | { readonly kind: 'set'; readonly data: string; readonly value: Value }
+  /** Into memory at an address. */
+  | { readonly kind: 'put'; readonly at: Value; readonly value: Value }
   | { readonly kind: 'add'; readonly data: string; readonly amount: number }
   | {
       readonly kind: 'if';
@@ -50,6 +52,7 @@ export const call = (target: Value, args: readonly Value[], result = 'status'): 
   result,
 });
 export const set = (data: string, to: Value): Statement => ({ kind: 'set', data, value: to });
+export const put = (at: Value, what: Value): Statement => ({ kind: 'put', at, value: what });
 export const add = (data: string, amount: number): Statement => ({ kind: 'add', data, amount });
 export const when = (
   condition: Value,
