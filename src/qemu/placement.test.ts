@@ -9,7 +9,7 @@ import type { Plan } from '../place/plan.js';
 import { verifyProgramme } from '../program/program.js';
 import { simulate } from '../sim/simulate.js';
 import type { PinnableMachine } from './machines/machine.js';
-import { placeAgain, placeMachine } from './placement.js';
+import { placeAfterFirmware, placeAgain, placeMachine } from './placement.js';
 import type { Qmp } from './qmp.js';
 import type { Wanted } from './request.js';
 
@@ -129,5 +129,31 @@ describe('a machine that has other devices in it after a reset', () => {
     const { plan } = await again(earlier, machineOf([port(1, [up]), port(2, [dev()])]));
     expect(where(plan, '0000:03:00.0', 2)).toMatchObject({ size: MiB });
     expect(where(plan, '0000:04:00.0', 2)).toMatchObject({ address: 0x5000_0000_0000n });
+  });
+});
+
+describe('after firmware', () => {
+  it('nothing is placed over what it has given to other root buses', async () => {
+    const opened = open(before());
+    // A root port of a pxb-pcie, bus 0x80, whose window lies where the pinned device's memory would go; QEMU sees it.
+    const held = { base: 0x1000_0000, limit: 0x1fff_ffff };
+    const closed = { base: 0xfff0_0000, limit: 0xf_ffff };
+    const port = {
+      ...{ bus: 0x80, slot: 0, function: 0, qdev_id: 'rpx' },
+      regions: [{ bar: 0, type: 'memory', address: 0x2000_0000, size: 4096 }],
+      pci_bridge: {
+        bus: { secondary: 0x81, subordinate: 0x81, io_range: closed, memory_range: held, prefetchable_range: closed },
+      },
+    };
+    const other = { execute: () => Promise.resolve([{ bus: 0x80, devices: [port] }]) } as unknown as Qmp;
+    const hosts = opened.hosts.map((host) => ({ ...host, buses: [0, 0x7f] as const }));
+    const { plan, machine } = await placeAfterFirmware({ ...opened, hosts }, other, request, silent);
+    expect(machine.reserved.map(({ range, reason }) => `${range.toString()} ${reason}`)).toEqual([
+      '0x20000000-0x20000fff BAR 0 of 0000:80:00.0',
+      '0x10000000-0x1fffffff a window of 0000:80:00.0',
+    ]);
+    const memory = plan.functions.flatMap(({ bars }) => bars.map(({ address }) => address));
+    expect(memory.filter((address) => address >= 0x1000_0000n && address <= 0x2000_0fffn)).toEqual([]);
+    expect(memory).toContain(0x5000_0000_0000n);
   });
 });

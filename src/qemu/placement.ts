@@ -1,7 +1,8 @@
+import { AddressRange } from '../address/range.js';
 import { enumerate } from '../enumerate/enumerate.js';
 import { toMachine } from '../enumerate/to-machine.js';
-import type { SeenFunction } from '../enumerate/topology.js';
-import { eachFunction, type Machine, type MachineFunction } from '../machine/model.js';
+import type { HostToScan, SeenFunction } from '../enumerate/topology.js';
+import { eachFunction, type Machine, type MachineFunction, type Reserved } from '../machine/model.js';
 import { formatBdf } from '../pci/bdf.js';
 import { adopt } from '../pin/adopt.js';
 import { keepPlan, onlyOf, without, type Changes } from '../pin/keep.js';
@@ -15,7 +16,7 @@ import { program } from '../program/program.js';
 import { programme } from '../program/programme.js';
 import type { PinnableMachine } from './machines/machine.js';
 import type { Qmp } from './qmp.js';
-import { queryPci } from './query-pci.js';
+import { queryPci, type QemuFunction } from './query-pci.js';
 import type { Wanted } from './request.js';
 
 type Notice = (text: string) => void;
@@ -53,13 +54,32 @@ export async function placeAfterFirmware(
   notice: Notice,
 ): Promise<Pinned> {
   const topology = await enumerate(machine.access, machine.hosts);
-  const found = toMachine(topology, machine.uefi.base(), { name: await namer(qmp), reserveAsAsked: true });
+  const base = machine.uefi.base();
+  const reserved = [...(base.reserved ?? []), ...heldByOthers(await queryPci(qmp), machine.hosts)];
+  const found = toMachine(topology, { ...base, reserved }, { name: await namer(qmp), reserveAsAsked: true });
   const asked = withWishes(found, wanted);
   const { plan, moved } = adopt(topology, asked, roomFor(found, asked), within(wanted.timeLimit));
   if (moved.length > 0) notice(`placed anew to make way for what is pinned: ${moved.join(', ')}`);
   const steps = programme(topology, plan);
   await program(machine.access, steps);
   return { topology, machine: asked, plan, programme: steps };
+}
+
+/** What firmware has given to functions of root buses that are not placed here (pxb-pcie), and to what lies behind them. */
+function heldByOthers(seen: readonly QemuFunction[], hosts: readonly HostToScan[]): Reserved[] {
+  const others = seen.filter(({ bus }) => !hosts.some(({ buses: [first, last] }) => first <= bus && bus <= last));
+  return others.flatMap(({ bus, device, fn, regions, bridge }) => {
+    const at = formatBdf({ segment: 0, bus, device, fn });
+    const bars = regions.flatMap(({ bar, type, address, size }) =>
+      type === 'memory' && address ? [{ range: AddressRange.sized(address, size), reason: `BAR ${bar} of ${at}` }] : [],
+    );
+    const windows = [bridge?.memory, bridge?.prefetchable].flatMap((window) =>
+      window && window.base > 0n && window.base <= window.limit
+        ? [{ range: AddressRange.of(window.base, window.limit), reason: `a window of ${at}` }]
+        : [],
+    );
+    return [...bars, ...windows];
+  });
 }
 
 /** The machine with all that the user asks for. */

@@ -1,6 +1,6 @@
 import type { Topology } from '../enumerate/topology.js';
 import type { Machine } from '../machine/model.js';
-import { readOp, type ConfigAccess } from '../pci/config-access.js';
+import { readOp, writeOp, type ConfigAccess } from '../pci/config-access.js';
 import type { Plan } from '../place/plan.js';
 import { Exit, Problem } from '../problem/problem.js';
 import { program, verifyProgramme, type Mismatch } from '../program/program.js';
@@ -82,9 +82,19 @@ export async function prepareMachine(
     ]);
     return now;
   };
+  /**
+   * Firmware that enumerates is to find buses as after a reset: EDK2 looks for root buses (pxb-pcie) by asking who answers on
+   * each bus.
+   */
+  const unnumber = async () => {
+    if (!wanted.firmware?.driver) return;
+    const deepestFirst = pinned.plan.bridges.toReversed();
+    await machine.access.batch(deepestFirst.map(({ address }) => writeOp(address, BUS_NUMBERS, 4, 0)));
+  };
   report.stage('checking against QEMU');
   reached('programmed');
   let present = await finish();
+  await unnumber();
   // What firmware does comes first; until then there are pins that can be kept, and no more.
   let settled = !wanted.firmware?.driver;
   if (settled) await report.planned(pinned.plan, pinned.machine, pinned.topology);
@@ -108,11 +118,13 @@ export async function prepareMachine(
       await machine.reopen();
       if ((await programmed(machine.access, pinned.programme)) && inhabitants(await queryPci(qmp)) === present) {
         await machine.deliver(pinned.plan);
+        await unnumber();
         return;
       }
       // Devices were plugged in or taken out while the guest ran.
       pinned = await placeAgain(machine, qmp, pinned, report.notice);
       present = await finish();
+      await unnumber();
       await report.replanned(pinned.plan);
     },
     verify: async () => {

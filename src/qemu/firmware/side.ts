@@ -18,13 +18,19 @@ export interface FirmwareSide {
   rung(): Promise<boolean>;
   /** Once it has: programs the plan and lets the firmware go on. False where it was no call. The guest is stopped meanwhile. */
   serve(): Promise<boolean>;
-  /** Whether every BAR that is pinned is decoded where it is pinned, or the machine stands still. The guest may run. */
+  /**
+   * Whether every BAR that is pinned, of functions that answer, is decoded where it is pinned, or the machine stands still. The
+   * guest may run.
+   */
   holds(): Promise<boolean>;
-  /** Of what the registers hold that was not programmed, the pinned BARs. */
+  /** Of what the registers hold that was not programmed, the pinned BARs of functions that answer. */
   pinned(mismatches: readonly Mismatch[]): readonly Mismatch[];
   /** The firmware by name and by what it says of itself. The guest must be stopped. */
   describe(): Promise<string>;
 }
+
+/** What a register reads where no function answers. */
+const NO_FUNCTION = 0xffff_ffff;
 
 interface Work {
   readonly plan: () => Plan;
@@ -70,8 +76,9 @@ export function firmwareSide(
         bars
           .filter(({ pinned }) => pinned)
           .every(({ index, address }) => {
-            const regions = seen.get(`${bus}:${device}.${fn}`)?.regions ?? [];
-            return regions.some((region) => region.bar === index && region.address === address);
+            // What does not answer is behind a bridge that has no bus number yet, or was unplugged.
+            const regions = seen.get(`${bus}:${device}.${fn}`)?.regions;
+            return !regions || regions.some((region) => region.bar === index && region.address === address);
           }),
       );
     },
@@ -84,7 +91,7 @@ export function firmwareSide(
             .map((index) => `${id} ${barRegister(index)}`),
         ),
       );
-      return mismatches.filter(({ id, register }) => registers.has(`${id} ${register}`));
+      return mismatches.filter(({ id, register, read }) => registers.has(`${id} ${register}`) && read !== NO_FUNCTION);
     },
     describe: () => describeFirmware(firmware.name, memory, machine.base.ram, machine.base.arch === 'x86_64'),
   };

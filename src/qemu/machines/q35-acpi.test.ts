@@ -41,6 +41,16 @@ describe('the host bridge’s windows', () => {
     expect(holdPlan(table, planWith())).toBe(table);
   });
 
+  it('stay as they are, too, where there are several above 4 GiB and each address lies in one', () => {
+    const two = definitionBlock(
+      'DSDT',
+      'TEST',
+      scope('\\_SB', device('PCI0', crs(high, [0xf0_0000_0000n, 0xf7_ffff_ffffn]))),
+    );
+    expect(holdPlan(two, planWith(0xe1_0000_0000n, 0xf1_0000_0000n))).toBe(two);
+    expect(() => holdPlan(two, planWith(0x6b_8000_0000n))).toThrow(/2 windows above 4 GiB/);
+  });
+
   it('reach from what firmware uses to the plan', () => {
     const edited = holdPlan(dsdt(high), planWith(0x6b_8000_0000n, 0xe1_0000_0000n));
     expect(windows(edited)).toEqual(['0xc0000000-0xfebfffff', '0x6b80000000-0xe7ffffffff']);

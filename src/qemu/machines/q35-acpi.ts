@@ -11,19 +11,22 @@ import { Exit, Problem } from '../../problem/problem.js';
  */
 export function holdPlan(dsdt: Uint8Array, plan: Plan): Uint8Array {
   const used = rangesOf(plan);
+  const windowsOf = (table: Uint8Array) => hostBridgeWindows(table).filter(({ kind }) => kind !== 'bus');
+  const outsideOf = (table: Uint8Array) =>
+    used.filter(
+      ({ isPort, range }) =>
+        !windowsOf(table).some(
+          ({ kind, base, limit }) => (kind === 'io') === isPort && base <= range.base && range.limit <= limit,
+        ),
+    );
+  if (outsideOf(dsdt).length === 0) return dsdt;
   const high = used.filter(({ isPort, range }) => !isPort && range.base >= FOUR_GIB).map(({ range }) => range);
-  const windows = hostBridgeWindows(dsdt);
-  const now = windows.find(isHigh);
   const all = high.reduce<AddressRange | null>((hull, range) => hull?.hull(range) ?? range, null);
-  const wanted = all && now ? all.hull(AddressRange.of(now.base, now.limit)) : all;
-  const isWide = now !== undefined && (wanted === null || (now.base <= wanted.base && wanted.limit <= now.limit));
-  const edited = wanted === null || isWide ? dsdt : moveHighWindow(dsdt, free(dsdt, wanted, all ?? wanted));
-  const has = hostBridgeWindows(edited).filter(({ kind }) => kind !== 'bus');
-  const outside = used.flatMap(({ what, isPort, range }) =>
-    has.some(({ kind, base, limit }) => (kind === 'io') === isPort && base <= range.base && range.limit <= limit)
-      ? []
-      : [`${what} is at ${range.toString()}`],
-  );
+  const now = windowsOf(dsdt).find(isHigh);
+  const wide = all && now ? all.hull(AddressRange.of(now.base, now.limit)) : all;
+  const edited = all && wide ? moveHighWindow(dsdt, free(dsdt, wide, all)) : dsdt;
+  const has = windowsOf(edited);
+  const outside = outsideOf(edited).map(({ what, range }) => `${what} is at ${range.toString()}`);
   if (outside.length === 0) return edited;
   throw new Problem(
     'acpi-windows',
