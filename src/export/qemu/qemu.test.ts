@@ -56,7 +56,16 @@ hostBridges: [{ id: pcie.0, windows: [{ type: io, base: 0, size: 64KiB, cpuBase:
     const split = await exported(text('[{ base: 0x40000000, size: 1GiB }, { base: 0x8000000000, size: 1GiB }]', own));
     expect(split.content).toContain('-m 2G \\\n');
     expect(split.notes).toEqual([
-      'RAM lies at 0x40000000-0x7fffffff, 0x8000000000-0x803fffffff in the plan, and QEMU puts it at 0x40000000-0xbfffffff: see pinbar run --split-ram',
+      'RAM lies at 0x40000000-0x7fffffff, 0x8000000000-0x803fffffff in the plan, which QEMU does not do by itself: pinbar run --split-ram 1GiB+1GiB@0x8000000000 does',
+    ]);
+    const ram = '[{ base: 0x40000000, size: 1GiB }, { base: 0x8000000000, size: 1GiB }]';
+    const run = await exported(text(ram, own), 'run');
+    expect(run.content).toMatch(/^pinbar run \\\n +--split-ram 1GiB\+1GiB@0x8000000000 /);
+    expect(run.notes).toEqual([]);
+    const elsewhere = await exported(text(ram.replace('0x8000000000', '0x100000000'), own), 'run');
+    expect(elsewhere.content).not.toContain('split-ram');
+    expect(elsewhere.notes).toEqual([
+      'RAM lies at 0x40000000-0x7fffffff, 0x100000000-0x13fffffff in the plan, and QEMU puts it at 0x40000000-0xbfffffff',
     ]);
   });
 

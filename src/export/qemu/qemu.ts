@@ -43,13 +43,23 @@ export function exportQemu({ plan, machine: given }: ExportSource, form: QemuFor
     ...settings,
   ];
   if (form === 'stock') notes.push(...stockNotes(functions));
-  if (form !== 'run') return { content: shellCommand([program, ...options]), notes };
+  const { splitRam } = board;
+  if (form !== 'run') {
+    if (splitRam !== undefined) {
+      const ram = machine.ram.map(String).join(', ');
+      notes.push(
+        `RAM lies at ${ram} in the plan, which QEMU does not do by itself: pinbar run --split-ram ${splitRam} does`,
+      );
+    }
+    return { content: shellCommand([program, ...options]), notes };
+  }
   notes.push(...runNotes(machine, functions));
+  const split = splitRam === undefined ? [] : [['--split-ram', splitRam]];
   const pins = functions.flatMap((fn) => {
     const words = pinWords(fn).map(({ word }) => word);
     return words.length > 0 ? [['--pin', `${fn.id}=${words.join(',')}`]] : [];
   });
-  return { content: shellCommand([['pinbar', 'run'], ...pins, ['--', ...program], ...options]), notes };
+  return { content: shellCommand([['pinbar', 'run'], ...split, ...pins, ['--', ...program], ...options]), notes };
 }
 
 /** QEMU's default CPU on `virt` is a 32-bit one (hw/arm/virt.c). With KVM, `host` is what one wants. */
