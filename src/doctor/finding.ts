@@ -1,6 +1,6 @@
 import type { LogLine } from '../import/log/line.js';
 
-/** What can be wrong, or look so. */
+/** What can be wrong, or look so: docs/doctor.md. */
 export const causes = [
   'window-too-small-32bit',
   'aperture64-too-small',

@@ -18,18 +18,21 @@ export function renderDiagnosis(
   const width = Math.min(columns, WIDEST);
   const { findings, missing } = diagnosis;
   return [
-    findings.length === 0 ? nothing(files, style, width) : '',
+    findings.some(({ fault }) => fault) ? '' : nothing(files, findings.length > 0, style, width),
     ...findings.map((finding, i) => `${i > 0 ? '\n' : ''}${renderFinding(finding, i + 1, style, width)}`),
     missing.length > 0 ? `\n${next(missing, style, width)}` : '',
     passedOver(files, style, width),
   ].join('');
 }
 
-function nothing(files: readonly ReadFile[], style: Style, width: number): string {
+function nothing(files: readonly ReadFile[], isNoisy: boolean, style: Style, width: number): string {
   const lines = files.reduce((sum, file) => sum + file.lines, 0);
   const names = files.map(({ name }) => name).join(', ');
-  const text = `No BAR or window without a place, no conflict, no refused mapping in ${lines} line${lines === 1 ? '' : 's'} of ${names}.`;
-  return `${style.green('Nothing wrong found.')}\n${wrap(printable(text), width)}\n`;
+  const where = `${lines} line${lines === 1 ? '' : 's'} of ${names}`;
+  const text = isNoisy
+    ? `Nothing has to be repaired in ${where}. What looks like a fault and is none:`
+    : `No BAR or window without a place, no conflict, no refused mapping in ${where}.`;
+  return `${style.green('Nothing wrong found.')}\n${wrap(printable(text), width)}\n${isNoisy ? '\n' : ''}`;
 }
 
 function renderFinding(finding: Finding, number: number, style: Style, width: number): string {

@@ -89,6 +89,9 @@ const meaning: Readonly<Record<(typeof signs)[number], string>> = {
   'bar-write-lost': 'writes to the BAR registers do not stick',
 };
 
+/** Lines of a report that shows what matters and no whole log. */
+const EXCERPT = 120;
+
 function otherFault(scene: Scene): Candidate | undefined {
   const { evidence } = scene;
   const found = signs.flatMap((code) => said(evidence, code));
@@ -107,7 +110,8 @@ function otherFault(scene: Scene): Candidate | undefined {
     );
   const right = own.length > 0 || listed.length > 0;
   const kinds = [...new Set(found.map(({ code }) => code))] as (typeof signs)[number][];
-  // A link that is down, or a corrected error, is said of many healthy machines.
+  // A link that is down, a corrected error, a firmware file that is not there: a healthy machine's log says such things,
+  // so by themselves they count only where somebody has picked them out.
   const weak = kinds.every(
     (code) =>
       code === 'link' ||
@@ -116,6 +120,7 @@ function otherFault(scene: Scene): Candidate | undefined {
       code === 'interrupts' ||
       code === 'module-signature',
   );
+  if (weak && evidence.files.reduce((sum, { lines }) => sum + lines, 0) > EXCERPT) return undefined;
   return {
     cause: 'not-placement',
     confidence: right && !weak ? 'likely' : 'possible',

@@ -1,6 +1,7 @@
 import { formatBdf } from '../../pci/bdf.js';
 import { formatSize } from '../../address/format.js';
 import { AddressRange } from '../../address/range.js';
+import { subjectOf } from '../../import/log/messages/messages.js';
 import { said } from '../evidence.js';
 import type { Candidate } from '../finding.js';
 import { ask } from '../missing.js';
@@ -17,7 +18,8 @@ export function held(scene: Scene): Candidate[] {
   const reserved = evidence.resources.filter(({ verb }) => verb === 'held');
   const slow = said(evidence, 'mmap-slow');
   const pat = said(evidence, 'pat-conflict', 'memtype-refused');
-  const regions = said(evidence, 'driver-regions-busy');
+  // Chipset drivers without a PCI address fail like that on most machines (watchdogs, sensors).
+  const regions = said(evidence, 'driver-regions-busy').filter((message) => subjectOf(message) !== undefined);
   const strong = [...reserved.map(({ line }) => line), ...pat.map(({ line }) => line)];
   const [first] = [...strong, ...slow.map(({ line }) => line), ...regions.map(({ line }) => line)];
   if (!first) return [];
@@ -46,6 +48,10 @@ export function held(scene: Scene): Candidate[] {
   else if (vfio || pat.length > 0)
     proof.push(
       'On a boot display that is the firmware’s framebuffer (efifb, simplefb, simpledrm: BOOTFB in /proc/iomem), or a driver that was bound before.',
+    );
+  if (proof.length === 0)
+    proof.push(
+      'The driver asks for the BAR’s range and another owner has it, or it has no address; the line does not say which.',
     );
   return [
     {

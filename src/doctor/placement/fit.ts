@@ -1,9 +1,10 @@
 import { formatSize, hex, roughSize } from '../../address/format.js';
-import { alignDown, alignUp } from '../../address/align.js';
+import { alignDown, alignUp, isPowerOfTwo } from '../../address/align.js';
 import { AddressRange } from '../../address/range.js';
 
 /** The lowest aligned place for `size` bytes in an empty range, or undefined. `alignment` is a power of two. */
 export function slotIn(range: AddressRange, size: bigint, alignment: bigint): AddressRange | undefined {
+  if (size <= 0n || !isPowerOfTwo(alignment)) return undefined;
   const base = alignUp(range.base, alignment);
   return base + size - 1n <= range.limit && base < 1n << 64n ? AddressRange.sized(base, size) : undefined;
 }

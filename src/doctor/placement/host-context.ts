@@ -1,3 +1,4 @@
+import { isPowerOfTwo } from '../../address/align.js';
 import type { AddressRange } from '../../address/range.js';
 import { formatSize } from '../../address/format.js';
 import type { HostWindow } from '../scene/host-windows.js';
@@ -39,7 +40,8 @@ export function failureLines({ main, failures }: Context) {
 export function noAlignedSlot({ failures }: Context, usable: readonly HostWindow[]) {
   for (const story of leaves(failures)) {
     const { size, isWindow, isVf } = story;
-    if (size === undefined || isWindow || isVf || story.space === 'io') continue;
+    // A size that is no power of two is a broken line: no BAR has it.
+    if (size === undefined || !isPowerOfTwo(size) || isWindow || isVf || story.space === 'io') continue;
     if (usable.some(({ bars }) => slotIn(bars, size, size))) continue;
     const window = largest(usable);
     if (window && window.bars.size >= size) return { story, size, window: window.bars };

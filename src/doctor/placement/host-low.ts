@@ -126,8 +126,11 @@ function otherWindows(all: readonly HostWindow[], usable: readonly HostWindow[])
 }
 
 function alignmentRemedies(scene: Scene, size: bigint) {
+  const more = moreRoomBelow(scene.stack, size * 2n);
+  // A window that no option moves.
+  if (more.every(({ where }) => where === 'hardware')) return more;
   return [
-    ...moreRoomBelow(scene.stack, size * 2n),
+    ...more,
     {
       change: `a window that covers a whole aligned ${formatSize(size)}, or a BAR that is 64-bit prefetchable or smaller (an FPGA's BAR size is a parameter of its PCIe core)`,
       where: 'hardware' as const,

@@ -109,7 +109,8 @@ export function resourceEvent(line: LogLine): ResourceEvent | undefined {
   const named = nameOf(head, space, flags);
   if (!named) return undefined;
   const range = rangeOf(first);
-  const size = first[2] === undefined ? range?.size : fromHex(first[2]);
+  const asked = first[2] === undefined ? range?.size : fromHex(first[2]);
+  const size = asked === 0n ? undefined : asked;
   const need = /cannot fit 0x([0-9a-f]{1,16})/.exec(message)?.[1];
   return {
     address,

@@ -67,7 +67,7 @@ export const driverRules = [
   rule('aer', /AER: (?:[^\n]*(?:error|Error)|Multiple)|PCIe Bus Error: severity=/, 'AER:', 'PCIe Bus Error'),
   rule(
     'link',
-    /[Ll]ink (?:is )?(?:down|not up|never came up|training (?:failed|error|timeout))|Phy link never came up|link (?:broken|lost)/,
+    /(?:[Pp][Cc][Ii]|[Pp][Hh][Yy])[^\n]*\b[Ll]ink (?:is )?(?:[Dd]own|not up|never came up|training [^\n]{0,12}(?:failed|error|timeout)|broken|lost)/,
     'ink',
   ),
   rule(

@@ -1,0 +1,99 @@
+import fc from 'fast-check';
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import * as v from 'valibot';
+import { diagnose } from './diagnose.js';
+import { diagnosisToJson } from './json.js';
+import { EvidenceReader, gather, type FileEvidence } from './read.js';
+import { diagnosisSchema } from './schema.js';
+
+/** Lines that rules look for: every sample's. */
+const folder = new URL('samples/', import.meta.url);
+const lines = readdirSync(folder)
+  .filter((name) => name.endsWith('.txt'))
+  .flatMap((name) => readFileSync(new URL(name, folder), 'utf8').trimEnd().split('\n'));
+
+const read = (bytes: Uint8Array, piece = bytes.length || 1): FileEvidence => {
+  const reader = new EvidenceReader('hostile.txt');
+  for (let i = 0; i < bytes.length; i += piece) reader.pushBytes(bytes.subarray(i, i + piece));
+  return reader.finish();
+};
+
+/** Diagnoses, and holds the diagnosis against its schema and its text. */
+function examine(text: string): void {
+  const json = diagnosisToJson(diagnose(gather([read(new TextEncoder().encode(text))])));
+  v.parse(diagnosisSchema, json);
+  const there = text.split('\n').map((line) => line.replace(/\r$/, ''));
+  for (const { evidence } of json.findings) {
+    for (const one of evidence) expect(there[one.line - 1]?.startsWith(one.text.slice(0, 4096))).toBe(true);
+  }
+}
+
+const digit = fc.constantFrom(...Array.from('0123456789abcdef'));
+/** A line of a sample in which some digits are others, and which may be cut. */
+const mutated = fc
+  .tuple(fc.constantFrom(...lines), fc.array(fc.tuple(fc.nat(200), digit), { maxLength: 12 }), fc.nat(400))
+  .map(([line, changes, end]) => {
+    const letters = Array.from(line);
+    for (const [at, to] of changes) if (/[0-9a-f]/.test(letters[at] ?? '')) letters[at] = to;
+    return letters.join('').slice(0, end < 200 ? end + 20 : undefined);
+  });
+
+describe('hostile input', () => {
+  it('lines of all samples, mixed, cut and with other numbers', () => {
+    fc.assert(
+      fc.property(fc.array(mutated, { maxLength: 60 }), (mix) => examine(mix.join('\n'))),
+      { numRuns: 400 },
+    );
+  });
+
+  it('any bytes, in any pieces', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 4000 }), fc.integer({ min: 1, max: 99 }), (bytes, piece) => {
+        expect(diagnose(gather([read(bytes, piece)]))).toEqual(diagnose(gather([read(bytes)])));
+      }),
+    );
+  });
+
+  it.each([
+    ['a window that ends before it begins', 'pci_bus 0000:00: root bus resource [mem 0xffff-0x0]'],
+    ['all of 64 bits', 'pci_bus 0000:00: root bus resource [mem 0x0-0xffffffffffffffff]'],
+    ['a size of nothing', 'pci 0000:00:01.0: BAR 0: no space for [mem size 0x0]'],
+    ['the largest size', 'pci 0000:00:01.0: BAR 0: no space for [mem size 0xffffffffffffffff 64bit pref]'],
+    ['a mapping beyond all', 'vfio_dma_map(0x1, 0xffffffffffffffff, 0xffffffffffffffff, 0x1) = -22 (Invalid argument)'],
+    ['a bar number beyond all', 'pci 0000:00:01.0: BAR 99: no space for [mem size 0x1000]'],
+    [
+      'a bridge that is its own',
+      'pci 0000:01:00.0: PCI bridge to [bus 01-ff]\npci 0000:01:00.0: BAR 14: no space for [mem size 0x100000]',
+    ],
+  ])('%s', (_, text) => {
+    examine(text);
+    examine(`pci_bus 0000:00: root bus resource [mem 0x10000000-0x3efeffff]\n${text}\n${text}`);
+  });
+
+  it('bridges one behind the other in a ring end somewhere', () => {
+    const ring = Array.from({ length: 64 }, (_, i) => {
+      const [bus, next] = [i, (i + 1) % 64].map((n) => n.toString(16).padStart(2, '0'));
+      return `pci 0000:${bus}:00.0: PCI bridge to [bus ${next}]\npci 0000:${bus}:00.0: BAR 14: no space for [mem size 0x100000]`;
+    });
+    examine(ring.join('\n'));
+  });
+
+  it('what is kept does not grow with what comes', () => {
+    const reader = new EvidenceReader('long.txt');
+    const encoder = new TextEncoder();
+    const block = encoder.encode(
+      Array.from(
+        { length: 1000 },
+        (_, i) =>
+          `[    1.000000] pci 0000:0${i % 9}:1${i % 10}.0: BAR 14: no space for [mem size 0x00${(i % 9) + 1}00000]`,
+      ).join('\n') + '\n',
+    );
+    for (let i = 0; i < 300; i++) reader.pushBytes(block);
+    const evidence = reader.finish();
+    expect(evidence.file.lines).toBe(300_000);
+    expect(evidence.lines.length).toBeLessThanOrEqual(80_000);
+    expect(evidence.resources.length).toBeLessThanOrEqual(20_000);
+    expect(diagnose(gather([evidence])).findings.length).toBeLessThanOrEqual(6);
+  }, 60_000);
+});
