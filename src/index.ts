@@ -6,3 +6,7 @@ export type * from './machine/model.js';
 export { loadMachine, machineFrom } from './machine/load.js';
 export { AddressRange } from './address/range.js';
 export { Problem, Problems } from './problem/problem.js';
+export { diagnose } from './doctor/diagnose.js';
+export { EvidenceReader, gather } from './doctor/read.js';
+export { diagnosisToJson } from './doctor/json.js';
+export type { Cause, Confidence, Diagnosis, Finding, Missing, Remedy } from './doctor/finding.js';
