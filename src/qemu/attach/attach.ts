@@ -101,7 +101,9 @@ async function attached(
       report.notice(
         'somebody reset the machine or let it run while it was programmed: it is reset and programmed again',
       );
-      await follower.again();
+      await follower.again().catch((error: unknown) => {
+        throw error instanceof Problem ? notAgain(error) : error;
+      });
     }
     if (request.resume) await qmp.execute('cont');
     if (request.once) {
