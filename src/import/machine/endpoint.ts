@@ -94,6 +94,7 @@ export function guestFunction(
     ...(vendor === undefined ? {} : { vendor: hex(vendor, 4) }),
     ...(device === undefined ? {} : { device: hex(device, 4) }),
     ...(code === undefined ? {} : { class: hex(code, 6) }),
+    hostAddress: formatBdf(fn.address),
     ...(bars.length > 0
       ? {
           bars: bars.map(({ index, type, prefetchable, size }) => ({

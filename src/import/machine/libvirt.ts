@@ -9,6 +9,7 @@ import { commandPart, boardOfType } from './qemu.js';
 import { sizeText } from './endpoint.js';
 import { machineOfSpec, type DeviceSpec, type ToldMachine } from './specs.js';
 import { addressOf, driverOf, number } from './libvirt-devices.js';
+import { hintsOf, type Property } from './told-devices.js';
 import { attribute, childOf, childrenOf, parseRoot } from './xml.js';
 
 /**
@@ -38,7 +39,7 @@ export function machineOfDomain(text: string, file: string, capture?: Capture): 
   const { board, release } = found;
   const notes: string[] = [];
   const devices = childOf(root, 'devices');
-  const specs = [...controllers(devices, board.name), ...endpoints(devices, notes)];
+  const specs = [...controllers(root, board.name), ...endpoints(devices, notes)];
   const more = commandPart(qemuWordsOf(root), board);
   const bits = bitsOf(childOf(root, 'cpu'), capture);
   const maximum = childOf(root, 'maxMemory');
@@ -116,8 +117,8 @@ const bridgeDrivers: Readonly<Record<string, string>> = {
   'dmi-to-pci-bridge': 'i82801b11-bridge',
 };
 
-function controllers(devices: XmlElement | undefined, board: string): Placeable[] {
-  return childrenOf(devices, 'controller')
+function controllers(root: XmlElement, board: string): Placeable[] {
+  return childrenOf(childOf(root, 'devices'), 'controller')
     .filter((one) => attribute(one, 'type') === 'pci')
     .flatMap((one): Placeable[] => {
       const model = attribute(one, 'model') ?? '';
@@ -137,14 +138,34 @@ function controllers(devices: XmlElement | undefined, board: string): Placeable[
       const name = attribute(childOf(one, 'model'), 'name');
       const target = childOf(one, 'target');
       const hotplug = /root-port|downstream/.test(model) && attribute(target, 'hotplug') !== 'off';
+      const hints = hintsOf(overrides(root, aliasOf(one)));
       const spec: DeviceSpec = {
         driver: name === 'ioh3420' ? name : driver,
         id: aliasOf(one) ?? `pci.${Number.isNaN(index) ? '' : index}`,
         ...(hotplug ? { hotplug } : {}),
+        ...(Object.keys(hints).length > 0 ? { hints } : {}),
       };
       return [{ spec, at: addressOf(one), index }];
     })
     .sort((a, b) => (a.index ?? 0) - (b.index ?? 0));
+}
+
+/** `<qemu:override><qemu:device alias=><qemu:frontend><qemu:property name= value=/>`: what libvirt says to QEMU of a device besides. */
+function overrides(root: XmlElement, alias: string | undefined): Property {
+  const named = (element: XmlElement, name: string) =>
+    element.children.filter(
+      (child): child is XmlElement => child.type === 'element' && (child as XmlElement).name.split(':').at(-1) === name,
+    );
+  const properties = named(root, 'override')
+    .flatMap((one) => named(one, 'device'))
+    .filter((one) => alias !== undefined && attribute(one, 'alias') === alias)
+    .flatMap((one) => named(one, 'frontend'))
+    .flatMap((one) => named(one, 'property'));
+  return (key) =>
+    attribute(
+      properties.findLast((one) => attribute(one, 'name') === key),
+      'value',
+    );
 }
 
 const aliasOf = (element: XmlElement): string | undefined => attribute(childOf(element, 'alias'), 'name');

@@ -155,9 +155,21 @@ function namedDevices(command: QemuCommandLine, name: Namer): DeviceSpec[] {
     const id = pairs.find(({ key }) => key === 'id')?.value;
     const property: Property = (key) => setOf(command, id, key) ?? pairs.findLast((pair) => pair.key === key)?.value;
     const spec = deviceSpec(driver, id ?? driver, property, (object) => memory.get(object));
-    return spec ? [{ ...spec, id: name(driver, id) }] : [];
+    return spec ? [{ ...spec, id: name(driver, id), words: wordsOf(driver, pairs) }] : [];
   });
 }
+
+/** What a machine file says in places of its own. */
+const ofPlace = ['driver', 'id', 'bus', 'addr', 'multifunction'];
+
+/** A device as -device takes it, without what says where it is. */
+const wordsOf = (driver: string, pairs: readonly { readonly key: string; readonly value: string }[]): string =>
+  [
+    driver,
+    ...pairs
+      .filter(({ key }) => !ofPlace.includes(key))
+      .map(({ key, value }) => `${key}=${value.replaceAll(',', ',,')}`),
+  ].join(',');
 
 const setOf = (command: QemuCommandLine, id: string | undefined, key: string): string | undefined =>
   id === undefined

@@ -5,7 +5,7 @@ import { machineFrom } from '../../machine/load.js';
 import type { BridgeKind, Machine } from '../../machine/model.js';
 import type { MachineFileInput } from '../../machine/save.js';
 import type { FunctionInput } from '../../machine/schema.js';
-import { formatSlot, parseSlot, type Bdf, type Slot } from '../../pci/bdf.js';
+import { formatBdf, formatSlot, parseSlot, type Bdf, type Slot } from '../../pci/bdf.js';
 import { Problem } from '../../problem/problem.js';
 import type { Capture } from '../capture/model.js';
 import { bdfKey } from '../observation.js';
@@ -23,6 +23,8 @@ export interface DeviceSpec {
   readonly slot?: Slot;
   /** The host's function that is passed through. */
   readonly host?: Bdf;
+  /** What QEMU has here, as -device takes it, without id, bus, addr and multifunction; undefined: not told to QEMU in these words. */
+  readonly words?: string;
   /** Sizes of BARs that properties set, by number. */
   readonly sizes?: ReadonlyMap<number, bigint>;
   /** A BAR that only a property makes. */
@@ -195,6 +197,8 @@ class Writer {
       id: spec.id,
       slot: formatSlot(slot ?? { device: 0, fn: 0 }).replace(/^0/, ''),
       ...this.#ids(spec, known?.class),
+      ...(spec.host ? { hostAddress: formatBdf(spec.host) } : {}),
+      ...(spec.host || node.kind || spec.words === undefined ? {} : { qemuDevice: spec.words }),
       ...(bars.length > 0
         ? {
             bars: bars.map(({ index, type, prefetchable, size }) => {

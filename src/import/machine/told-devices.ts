@@ -67,7 +67,7 @@ function slotOf(text: string | undefined, id: string): Slot | undefined {
 }
 
 /** docs/pcie_pci_bridge.txt; -1 or nothing: firmware decides. */
-function hintsOf(property: Property): NonNullable<DeviceSpec['hints']> {
+export function hintsOf(property: Property): NonNullable<DeviceSpec['hints']> {
   const buses = property('bus-reserve');
   const amount = (key: string) => {
     const text = property(key);
