@@ -16,7 +16,7 @@ import { program } from '../program/program.js';
 import { programme } from '../program/programme.js';
 import type { PinnableMachine } from './machines/machine.js';
 import type { Qmp } from './qmp.js';
-import { queryPci, type QemuFunction } from './query-pci.js';
+import { outside, queryPci, type QemuFunction } from './query-pci.js';
 import type { Wanted } from './request.js';
 
 type Notice = (text: string) => void;
@@ -67,8 +67,7 @@ export async function placeAfterFirmware(
 
 /** What firmware has given to functions of root buses that are not placed here (pxb-pcie), and to what lies behind them. */
 function heldByOthers(seen: readonly QemuFunction[], hosts: readonly HostToScan[]): Reserved[] {
-  const others = seen.filter(({ bus }) => !hosts.some(({ buses: [first, last] }) => first <= bus && bus <= last));
-  return others.flatMap(({ bus, device, fn, regions, bridge }) => {
+  return outside(seen, hosts).flatMap(({ bus, device, fn, regions, bridge }) => {
     const at = formatBdf({ segment: 0, bus, device, fn });
     const bars = regions.flatMap(({ bar, type, address, size }) =>
       type === 'memory' && address ? [{ range: AddressRange.sized(address, size), reason: `BAR ${bar} of ${at}` }] : [],

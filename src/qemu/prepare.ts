@@ -10,7 +10,7 @@ import { firmwareSide, type FirmwareSide } from './firmware/side.js';
 import type { PinnableMachine } from './machines/machine.js';
 import { openMachine } from './machines/open.js';
 import { placeAfterFirmware, placeAgain, placeMachine } from './placement.js';
-import { queryPci, type QemuFunction } from './query-pci.js';
+import { outside, queryPci, type QemuFunction } from './query-pci.js';
 import type { Wanted } from './request.js';
 import type { Connection } from './session.js';
 
@@ -83,11 +83,12 @@ export async function prepareMachine(
     return now;
   };
   /**
-   * Firmware that enumerates is to find buses as after a reset: EDK2 looks for root buses (pxb-pcie) by asking who answers on
-   * each bus.
+   * EDK2 looks for the root buses of pxb-pcie by asking who answers on each bus: where there are such, it is to find bridges
+   * as after a reset. Elsewhere the plan stands, for firmware that leaves PCI alone.
    */
   const unnumber = async () => {
-    if (!wanted.firmware?.driver) return;
+    const others = wanted.firmware?.driver ? outside(await queryPci(qmp), machine.hosts) : [];
+    if (others.length === 0) return;
     const deepestFirst = pinned.plan.bridges.toReversed();
     await machine.access.batch(deepestFirst.map(({ address }) => writeOp(address, BUS_NUMBERS, 4, 0)));
   };

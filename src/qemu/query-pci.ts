@@ -91,6 +91,12 @@ export async function queryPci(qmp: Qmp): Promise<QemuFunction[]> {
   return parseQueryPci(await qmp.execute('query-pci'));
 }
 
+/** Functions of root buses other than these host bridges' (pxb-pcie), and what lies behind them. */
+export const outside = (
+  seen: readonly QemuFunction[],
+  hosts: readonly { readonly buses: readonly [number, number] }[],
+): QemuFunction[] => seen.filter(({ bus }) => !hosts.some(({ buses: [first, last] }) => first <= bus && bus <= last));
+
 /** Reads the answer of `query-pci`. Throws Problem `query-pci`. */
 export function parseQueryPci(answer: unknown): QemuFunction[] {
   const parsed = v.safeParse(answerSchema, answer);
