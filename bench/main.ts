@@ -5,6 +5,7 @@ import { measurePredict } from './predict.js';
 import { renderReport, type Bench, type Report } from './report.js';
 import { measureStartup } from './startup.js';
 import { measureTransport } from './transport.js';
+import { measureTwin } from './twin.js';
 
 const parts: Readonly<Record<string, (bench: Bench) => Report | Promise<Report>>> = {
   startup: measureStartup,
@@ -13,6 +14,7 @@ const parts: Readonly<Record<string, (bench: Bench) => Report | Promise<Report>>
   boot: measureBoot,
   place: measurePlace,
   predict: measurePredict,
+  twin: measureTwin,
 };
 
 /** @returns the exit code. Limits that do not hold are said, and are no failure: a busy machine is none of pinbar's doing. */
