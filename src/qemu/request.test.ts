@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { machineOf } from '../../test/machines.js';
 import { parsePinOption } from './args/pins.js';
-import { parseSplitRam } from './args/split-ram.js';
 import { runRequest, type RunRequest } from './request.js';
 
 const QEMU = 'qemu-system-aarch64';
@@ -226,16 +225,6 @@ describe('what the guest starts', () => {
     });
     expect(without.argv).toEqual([QEMU, ...words]);
     expect(without).toMatchObject({ firmware: { name: 'edk2.fd', driver: false }, files: [], strict: true });
-  });
-
-  it('firmware that enumerates is refused with split RAM, which it would place devices over', () => {
-    const options = { pins: [], transport: 'qtest', verify: false, notice: () => undefined } as const;
-    expect(() =>
-      runRequest(['qemu-system-riscv64', '-M', 'virt', '-m', '5G', '-pflash', 'edk2.fd'], {
-        ...options,
-        splitRam: parseSplitRam('1GiB+4GiB'),
-      }),
-    ).toThrow(problem('split-ram-firmware', 'RAM cannot be split below edk2.fd'));
   });
 
   it('pci-pre-enum=off with pins is said to be of no effect', () => {

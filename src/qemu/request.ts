@@ -104,7 +104,6 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
   const { command, hidden } = options.splitRam
     ? splitRam(rfc.command, machine, options.splitRam, options.notice)
     : { command: rfc.command };
-  if (hidden && boot.firmware) throw splitBelowFirmware(boot.firmware);
   const short = hasOwnMemory(rfc.command) ? undefined : shortage(ramOf(rfc.command, options.splitRam));
   if (short !== undefined) options.notice(short);
   const extra = [
@@ -131,16 +130,6 @@ export function runRequest(argv: readonly string[], options: RequestOptions): Ru
     strict: options.strict ?? false,
   };
 }
-
-const splitBelowFirmware = ({ name }: Firmware) =>
-  new Problem(
-    'split-ram-firmware',
-    `RAM cannot be split below ${name}: it places PCI devices anew, over that RAM too`,
-    {
-      hint: 'start the kernel with -kernel and no firmware',
-      facts: { name },
-    },
-  );
 
 /** Machine properties that move the board's map: the rest is no matter of placement. */
 function boardProperties(command: QemuCommandLine, { board, arch }: MachineType): Machine['properties'] {
