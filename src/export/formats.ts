@@ -61,6 +61,11 @@ export const formats: readonly ExportFormat[] = [
     load: async () => (await import('./libvirt/libvirt.js')).exportLibvirt,
   },
   {
+    name: 'kubevirt',
+    brief: 'a KubeVirt fragment: host devices, and a hook that gives them their ports',
+    load: async () => (await import('./kubevirt/kubevirt.js')).exportKubevirt,
+  },
+  {
     name: 'asl',
     brief: 'ACPI source: an SSDT with the host bridges, their windows, and what makes a guest keep BARs',
     load: async () => (await import('./acpi/asl.js')).exportAsl,
