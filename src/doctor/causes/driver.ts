@@ -25,7 +25,10 @@ export function driver(scene: Scene): Candidate[] {
   const { evidence } = scene;
   const zero = said(evidence, 'driver-bar-zero');
   const told = said(evidence, 'driver-region-invalid');
-  const vague = said(evidence, 'driver-no-bar', 'driver-enable-failed', 'windows-code-12');
+  // A VMM that maps BARs for devices is no driver of one.
+  const vague = said(evidence, 'driver-no-bar', 'driver-enable-failed', 'windows-code-12').filter(
+    ({ line }) => !/VFIO|vfio|\bDMA\b/.test(line.text),
+  );
   const unplaced = scene.stories.filter(
     ({ outcome, isWindow, isVf, space }) => outcome === 'no-address' && !isWindow && !isVf && space === 'memory',
   );

@@ -66,7 +66,7 @@ function notCovering(scene: Scene): Candidate[] {
       cause: 'bridge-window-not-covering',
       confidence: proved ? 'certain' : 'likely',
       fault: !harmless,
-      weight: whileResizing(scene) ? 45 : harmless ? 60 : 87,
+      weight: whileResizing(scene) ? 35 : harmless ? 60 : 87,
       summary: `Firmware put ${what} at ${first.range.toString()}, which no window of ${where} covers.`,
       evidence: cite(
         chosen.slice(0, 4).map(({ line }) => line),
@@ -219,7 +219,7 @@ function conflicts(scene: Scene): Candidate[] {
       cause: ioOnly && cause === 'window-reserved-by-firmware' ? 'benign-noise' : cause,
       confidence: overlap ? 'certain' : 'likely',
       fault: !ioOnly,
-      weight: lowered ? 46 : ioOnly ? 70 : 86,
+      weight: lowered ? 35 : ioOnly ? 70 : 86,
       summary: `${what} ${first.range?.toString() ?? ''} overlaps ${holder || 'something else'}${first.other?.range ? ` ${first.other.range.toString()}` : ''}.`,
       evidence: cite(
         group.slice(0, 8).map(({ line }) => line),

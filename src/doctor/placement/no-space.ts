@@ -72,10 +72,18 @@ function isOptional(scene: Scene, story: Story): boolean {
   return typeof story.name === 'number' && scene.isBridge.get(key) === true;
 }
 
+/** No machine has more that fails; of a log that says so the largest are enough. */
+const MOST_JUDGED = 256;
+const largestFirst = (a: Story, b: Story) => {
+  const [one, other] = [a.size ?? 0n, b.size ?? 0n];
+  return one > other ? -1 : one < other ? 1 : 0;
+};
+
 /** What follows from `no space` and `failed to assign`. */
 export function noSpaceCandidates(scene: Scene, real: readonly Story[]): Candidate[] {
   if (real.length === 0) return [];
-  const bottlenecks = real.map((leaf) => bottleneckOf(scene, leaf));
+  const judged = real.length <= MOST_JUDGED ? real : real.toSorted(largestFirst).slice(0, MOST_JUDGED);
+  const bottlenecks = judged.map((leaf) => bottleneckOf(scene, leaf));
   const behind = bottlenecks.filter(({ atRoot }) => !atRoot);
   const found: Candidate[] = [];
   const bridge = behind.length > 0 ? judgeAtBridge(scene, behind) : undefined;
