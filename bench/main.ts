@@ -1,5 +1,6 @@
 import { availableParallelism, loadavg } from 'node:os';
 import { measureBoot } from './boot.js';
+import { measureCaptures } from './captures.js';
 import { measurePlace } from './place.js';
 import { measurePredict } from './predict.js';
 import { renderReport, type Bench, type Report } from './report.js';
@@ -15,6 +16,7 @@ const parts: Readonly<Record<string, (bench: Bench) => Report | Promise<Report>>
   place: measurePlace,
   predict: measurePredict,
   twin: measureTwin,
+  captures: measureCaptures,
 };
 
 /** @returns the exit code. Limits that do not hold are said, and are no failure: a busy machine is none of pinbar's doing. */

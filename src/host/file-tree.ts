@@ -76,7 +76,7 @@ class FileTree implements SystemTree {
 
   resolve(path: string): string | undefined {
     try {
-      const real = realpathSync(this.top + path);
+      const real = realpathSync.native(this.top + path);
       if (this.top === '') return real;
       return real.startsWith(this.top + sep) ? real.slice(this.top.length) : undefined;
     } catch {

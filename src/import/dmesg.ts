@@ -41,6 +41,14 @@ const newGroup = /^Adding to iommu group (\d{1,7})$/;
 const oldGroup = /^iommu: Adding device ([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7]) to group (\d{1,7})$/;
 const bridgeTo = /^PCI bridge to \[bus ([0-9a-f]{2})(?:-([0-9a-f]{2}))?\]/;
 
+/** Whether `:DD.F:` stands in a line: a log of hundreds of megabytes has few that are worth the pattern. */
+function namesFunction(text: string): boolean {
+  for (let dot = text.indexOf('.', 6); dot >= 0; dot = text.indexOf('.', dot + 1)) {
+    if (text.charCodeAt(dot + 2) === 58 && text.charCodeAt(dot - 3) === 58) return true;
+  }
+  return false;
+}
+
 /** More than any machine has. */
 const MOST_HOST_WINDOWS = 4096;
 
@@ -69,7 +77,7 @@ export class DmesgReader implements ListingReader {
     if (this.#host.take(line)) return true;
     const old = text.startsWith('iommu: ') ? oldGroup.exec(text) : null;
     if (old?.[2] && old[3] && old[4]) return this.#group(bdfOf(old[1], old[2], old[3], old[4]), Number(old[5]), source);
-    const match = functionLine.exec(text);
+    const match = namesFunction(text) ? functionLine.exec(text) : null;
     if (match?.[2] && match[3] && match[4]) {
       const address = bdfOf(match[1], match[2], match[3], match[4]);
       return address !== undefined && this.#message(address, match[5] ?? '', source);

@@ -2,9 +2,19 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { dmesg, lspci, proc, sysfs } from '../../test/support/guest-listings.js';
 import { randomPlan } from '../../test/support/random-plan.js';
-import { Problem } from '../problem/problem.js';
+import { Problem, Problems } from '../problem/problem.js';
+import { loadCapture } from './capture/load.js';
+import { mergeCapture } from './capture/merge.js';
+import { captureText } from './capture/save.js';
 import { compare } from './compare/compare.js';
+import { diff } from './diff/diff.js';
+import { snapshotOfCapture } from './diff/snapshot.js';
 import { MAX_GUEST_TEXT, readGuestText } from './guest-text.js';
+import { guestMachine } from './machine/guest-machine.js';
+
+/** More on demand: `IMPORT_RUNS=100000 npx vitest run src/import/hostile.test.ts`. */
+const numRuns = Number(process.env['IMPORT_RUNS'] ?? 500);
+const timeout = 20_000 + numRuns * 20;
 
 const pieces = fc.constantFrom(
   ...[
@@ -42,35 +52,68 @@ const pieces = fc.constantFrom(
 );
 
 describe('text that no guest printed', () => {
-  it('is read and compared without a fault', () => {
-    fc.assert(
-      fc.property(
-        randomPlan,
-        fc.array(fc.oneof(pieces, fc.string({ unit: 'binary' })), { maxLength: 60 }),
-        (plan, parts) => {
-          compare(plan, readGuestText('hostile.txt', parts.join('')));
-        },
-      ),
-      { numRuns: 500 },
-    );
-  });
+  it(
+    'is read and compared without a fault',
+    () => {
+      fc.assert(
+        fc.property(
+          randomPlan,
+          fc.array(fc.oneof(pieces, fc.string({ unit: 'binary' })), { maxLength: 60 }),
+          (plan, parts) => {
+            compare(plan, readGuestText('hostile.txt', parts.join('')));
+          },
+        ),
+        { numRuns },
+      );
+    },
+    timeout,
+  );
 
-  it('is read and compared without a fault where it was a listing, and bytes were changed', () => {
-    const change = fc.record({
-      at: fc.nat(),
-      to: fc.constantFrom('\n', ' ', '0', 'f', ']', '[', ':', '-', '\t', 'ffffffffffffffffffff'),
-    });
-    fc.assert(
-      fc.property(randomPlan, fc.array(change, { maxLength: 12 }), (plan, changes) => {
-        let text = [lspci(plan), sysfs(plan), proc(plan, 'memory'), dmesg(plan, '6.12'), dmesg(plan, '5.10')].join(
-          '\n',
-        );
-        for (const { at, to } of changes)
-          text = text.slice(0, at % text.length) + to + text.slice((at % text.length) + 1);
-        compare(plan, readGuestText('changed.txt', text));
-      }),
-    );
-  });
+  it(
+    'is read and compared without a fault where it was a listing, and bytes were changed',
+    () => {
+      const change = fc.record({
+        at: fc.nat(),
+        to: fc.constantFrom('\n', ' ', '0', 'f', ']', '[', ':', '-', '\t', 'ffffffffffffffffffff'),
+      });
+      fc.assert(
+        fc.property(randomPlan, fc.array(change, { maxLength: 12 }), (plan, changes) => {
+          let text = [lspci(plan), sysfs(plan), proc(plan, 'memory'), dmesg(plan, '6.12'), dmesg(plan, '5.10')].join(
+            '\n',
+          );
+          for (const { at, to } of changes)
+            text = text.slice(0, at % text.length) + to + text.slice((at % text.length) + 1);
+          compare(plan, readGuestText('changed.txt', text));
+        }),
+        { numRuns: Math.ceil(numRuns / 5) },
+      );
+    },
+    timeout,
+  );
+
+  it(
+    'becomes a capture that can be saved, loaded, compared and mirrored, whatever it was',
+    async () => {
+      const text = fc.array(fc.oneof(pieces, fc.string({ unit: 'binary' })), { maxLength: 60 });
+      await fc.assert(
+        fc.asyncProperty(text, async (parts) => {
+          const capture = mergeCapture(readGuestText('hostile.txt', parts.join('')));
+          expect(await loadCapture(captureText(capture), 'saved')).toEqual(capture);
+          const shot = snapshotOfCapture(capture);
+          expect(diff(shot, shot).functions).toHaveLength(shot.functions.length);
+          for (const { address } of capture.functions.slice(0, 2)) {
+            try {
+              guestMachine(capture, { devices: [address], mirror: true });
+            } catch (error) {
+              if (!(error instanceof Problem) && !(error instanceof Problems)) throw error;
+            }
+          }
+        }),
+        { numRuns },
+      );
+    },
+    timeout,
+  );
 
   it('is refused where it is too large', () => {
     const read = () => readGuestText('big.txt', ' '.repeat(MAX_GUEST_TEXT + 1));

@@ -55,7 +55,8 @@ export class SysfsReader implements ListingReader {
       this.#row(before, BigInt(match[1]), BigInt(match[2]), BigInt(match[3]), source);
       return true;
     }
-    if (text.includes(':') && heading.test(text)) {
+    // A function's address has a dot, and few lines of a long log do.
+    if (text.includes('.') && text.includes(':') && heading.test(text)) {
       this.#close();
       const path = addressesIn(text);
       if (path.length > 0) this.#open(path, source);
