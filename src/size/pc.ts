@@ -1,5 +1,5 @@
 import { alignUp, maxOf } from '../address/align.js';
-import { formatSize } from '../address/format.js';
+import { formatSize, hex } from '../address/format.js';
 import { FOUR_GIB, GiB, KiB, MiB } from '../address/kinds.js';
 import { AddressRange } from '../address/range.js';
 import { ovmfBoard } from '../guests/boards.js';
@@ -160,7 +160,8 @@ function bitsForOvmf(devices: readonly DeviceNeed[], ram: bigint, wide: Readonly
 
 /**
  * `pci-hole64-size`: what QEMU's ACPI tables offer the guest above what firmware has used (hw/pci-host/q35.c,
- * q35_host_get_pci_hole64_end, in whole GiB). Firmware does not look at it, so it is for devices that are plugged in later.
+ * q35_host_get_pci_hole64_end, in whole GiB). Firmware does not look at it, so it is for devices that are plugged in later, and of
+ * those for ports whose windows the guest opens. Tried: with ACPI hotplug Linux leaves a port's window as it is.
  */
 function holeAnswers(devices: readonly DeviceNeed[], machine: Machine): SizeAnswer[] {
   const needs = devices.map((one) => windowNeed(one, 'prefetchable')).filter(({ size }) => size > 0n);
@@ -169,7 +170,7 @@ function holeAnswers(devices: readonly DeviceNeed[], machine: Machine): SizeAnsw
   const top = needs.reduce((at, { size, align }) => alignUp(at, maxOf(align, MiB)) + alignUp(size, MiB), start);
   const size = alignUp(top - start, GiB);
   const isDefault = size <= 32n * GiB;
-  const why = `devices that are there at the boot need none: firmware places them, and the guest's window follows what it did. To plug all of them into empty ports later, the window from ${start.toString(16).replace(/^/, '0x')} on needs ${formatSize(size)}, with each BAR at a multiple of its size`;
+  const why = `devices that are there at the boot need none: firmware places them, and the guest's window follows what it did; so it is with room that pref64-reserve keeps. Where the guest itself opens the windows of empty ports (PCI Express hotplug: ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off), all of them need ${formatSize(size)} from ${hex(start)} on, with each BAR at a multiple of its size`;
   const smaller = isDefault
     ? {}
     : { smaller: { value: `${(size - GiB) / GiB}G`, fails: 'the last device that is plugged in finds no place' } };
@@ -177,7 +178,7 @@ function holeAnswers(devices: readonly DeviceNeed[], machine: Machine): SizeAnsw
     {
       stack: 'qemu',
       option: '-global q35-pcihost.pci-hole64-size',
-      where: 'machine q35, devices plugged in later',
+      where: 'machine q35, devices plugged in later, PCI Express hotplug',
       value: isDefault ? null : `${size / GiB}G`,
       why: isDefault ? `${why}: the default is 32 GiB` : why,
       ...smaller,
@@ -186,7 +187,7 @@ function holeAnswers(devices: readonly DeviceNeed[], machine: Machine): SizeAnsw
     {
       stack: 'libvirt',
       option: '<controller type="pci" model="pcie-root"><pcihole64 unit="KiB">…</pcihole64>',
-      where: 'machine q35, devices plugged in later',
+      where: 'machine q35, devices plugged in later, PCI Express hotplug',
       value: isDefault ? null : String(size / KiB),
       why: 'the same as pci-hole64-size',
       by: 'source',
