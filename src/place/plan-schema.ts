@@ -85,7 +85,7 @@ const hostBridge = v.object({
       type: v.picklist(barTypes),
       base: address,
       size,
-      /** Of a memory window that the CPU sees elsewhere. */
+      // Of a memory window that the CPU sees elsewhere.
       cpuBase: v.optional(address),
     }),
   ),
@@ -118,12 +118,44 @@ export const layoutEntries = {
 
 export { version as formatVersion, size as hexSize };
 
+/** Null: the search did not find out within its limit. */
+const unsure = v.pipe(v.nullable(size), v.description('Null: the search did not find out within its limit.'));
+
+const headroom = v.pipe(
+  v.object({
+    windows: v.array(
+      v.object({
+        id: name,
+        type: v.picklist(barTypes),
+        base: address,
+        size,
+        free: v.pipe(size, v.description('What neither the plan nor RAM or a reserved range takes.')),
+        largest: v.pipe(size, v.description('The largest BAR that fits into what is free as it lies; 0x0: none.')),
+        least: v.pipe(
+          unsure,
+          v.description('The least size of the window, from its base, with which there is a plan.'),
+        ),
+      }),
+    ),
+    buses: v.array(v.object({ id: name, used: v.strictTuple([bus, bus]), range: v.strictTuple([bus, bus]) })),
+    ports: v.array(
+      v.object({
+        id: name,
+        asIs: v.object({ memory: size, prefetchable: size }),
+        grown: v.object({ memory: unsure, prefetchable: unsure }),
+      }),
+    ),
+  }),
+  v.description('With --headroom: how much room the plan leaves, and the largest BARs that a port could still take.'),
+);
+
 export const planSchema = v.pipe(
   v.variant('status', [
     v.object({
       pinbar: version,
       status: v.literal('placed'),
       ...layoutEntries,
+      headroom: v.optional(headroom),
     }),
     v.object({
       pinbar: version,

@@ -6,6 +6,7 @@ export interface PlanFlags {
   readonly json: boolean;
   readonly out?: string;
   readonly keep?: string;
+  readonly headroom: boolean;
   readonly timeLimit?: string;
 }
 

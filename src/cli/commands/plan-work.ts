@@ -1,12 +1,18 @@
 import { loadMachine } from '../../machine/load.js';
+import type { Machine } from '../../machine/model.js';
 import { parseTimeLimit, within } from '../../pin/time-limit.js';
+import type { Headroom } from '../../place/headroom.js';
+import { headroomToJson } from '../../place/headroom-json.js';
 import { movesOf } from '../../place/moves.js';
+import type { Plan } from '../../place/plan.js';
 import { place } from '../../place/place.js';
 import { planToJson } from '../../place/plan-json.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { work, type Context } from '../context.js';
 import { readPlan } from '../documents.js';
 import { readInput, writeOutput } from '../files.js';
+import { styleFor } from '../io.js';
+import { renderHeadroom } from '../render/headroom.js';
 import { renderMoves } from '../render/moves.js';
 import { renderNotes } from '../render/notes.js';
 import { renderResult } from '../render/result.js';
@@ -22,14 +28,24 @@ export async function plan(this: Context, flags: PlanFlags, file: string): Promi
     const machine = await loadMachine(text, name);
     const keep = flags.keep === undefined ? undefined : await readPlan(flags.keep, io);
     const result = place(machine, { ...within(timeLimit), ...(keep ? { keep } : {}) });
-    const json = `${JSON.stringify(planToJson(result), null, 2)}\n`;
+    const headroom =
+      flags.headroom && result.status === 'placed' ? await headroomFor(machine, result, timeLimit) : null;
+    const document = { ...planToJson(result), ...(headroom ? { headroom: headroomToJson(headroom) } : {}) };
+    const json = `${JSON.stringify(document, null, 2)}\n`;
     if (flags.out !== undefined) await writeOutput(flags.out, json);
     if (flags.json) io.stdout.write(json);
     else {
       io.stdout.write(renderResult(result, io.stdout, io.env, machine.reserved));
       if (result.status === 'placed' && keep) io.stdout.write(renderMoves(movesOf(keep, result), flags.keep ?? ''));
+      if (headroom) io.stdout.write(renderHeadroom(headroom, styleFor(io.stdout, io.env)));
       if (result.status === 'placed') io.stdout.write(await renderNotes(machine, result));
     }
     return result.status === 'placed' ? Exit.done : Exit.noPlan;
   });
+}
+
+async function headroomFor(machine: Machine, plan: Plan, timeLimit: number | undefined): Promise<Headroom> {
+  const { headroomOf } = await import('../../place/headroom.js');
+  const { stop } = within(timeLimit);
+  return headroomOf(machine, plan, stop ? { stop } : {});
 }

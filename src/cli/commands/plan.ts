@@ -21,6 +21,11 @@ export const planCommand = buildCommand<PlanFlags, [string], Context>({
         brief: 'Leave everything where this earlier plan has it, as far as that can be',
         placeholder: 'PLAN',
       },
+      headroom: {
+        kind: 'boolean',
+        brief: 'Say how much room is left, and the largest BARs that ports could still take',
+        default: false,
+      },
       timeLimit: {
         kind: 'parsed',
         parse: String,
