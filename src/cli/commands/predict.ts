@@ -31,7 +31,7 @@ export const predictCommand = buildCommand<PredictFlags, [string], Context>({
     },
   },
   docs: {
-    brief: 'Say what Linux, EDK2 or SeaBIOS would do with a machine by themselves',
+    brief: 'Say what Linux, EDK2, SeaBIOS or U-Boot would do with a machine by themselves',
     fullDescription:
       'Predicts where a guest puts BARs and bridge windows when nothing is pinned, and what it leaves without an address. Exit code 0 also where something is left.',
   },
