@@ -134,12 +134,16 @@ describe('a plan and QEMU’s own view', () => {
     ['has nothing there', '    00006c8000000000-00006c8001ffffff (prio 1, i/o): dev0-regs\n', ''],
     ['has it switched off', 'dev0-regs', 'dev0-regs [disabled]'],
     ['has only a part of it', '00006c8001ffffff', '00006c8000ffffff'],
-    ['has only an alias there', 'dev0-regs', 'alias something @x 0-1'],
+    ['has only an alias there', 'dev0-regs', 'alias pci_bridge_pref_mem @pci_bridge_pci 0-1'],
   ])('differ where the memory tree %s', (_, from, to) => {
     expect(mtree).toContain(from);
     expect(check(undefined, mtree.replace(from, to))).toEqual([
       "dev0 (0000:01:00.0) BAR 4: programmed at 0x6c8000000000, but QEMU's memory tree decodes nothing from there to its end",
     ]);
+  });
+
+  it('takes the alias that is a BAR, as of rtl8139, for one', () => {
+    expect(check(undefined, mtree.replace('dev0-regs', 'alias rtl8139-mem @rtl8139 0-ff'))).toEqual([]);
   });
 
   it('any way of being closed is closed', () => {

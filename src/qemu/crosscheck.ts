@@ -76,13 +76,18 @@ function bridgeDifferences(bridge: PlannedBridge, found: QemuFunction): string[]
 
 const say = ({ base, limit }: QemuRange) => (base > limit ? 'closed' : `${hex(base)}-${hex(limit)}`);
 
-/** `info mtree`'s ranges that are decoded and no alias, as `AddressRange` prints them. */
+/**
+ * Aliases that show what lies behind: windows of bridges and of host bridges. What a device has as an alias is its own, as
+ * the memory BAR of rtl8139 is.
+ */
+const WINDOW = /^alias \S.* @(?:pci|pci_bridge_\w+|gpex_\w+|system) /;
+
+/** `info mtree`'s ranges that a device decodes, as `AddressRange` prints them. */
 export function decodedRanges(mtree: string): Set<string> {
   const ranges = new Set<string>();
   for (const match of mtree.matchAll(/^ +([0-9a-f]{16})-([0-9a-f]{16}) \(prio [^)]*\): (.*)$/gm)) {
     const [, base = '', limit = '', name = ''] = match;
-    if (name.startsWith('alias ') || name.includes('[disabled]') || BigInt(`0x${base}`) > BigInt(`0x${limit}`))
-      continue;
+    if (WINDOW.test(name) || name.includes('[disabled]') || BigInt(`0x${base}`) > BigInt(`0x${limit}`)) continue;
     ranges.add(`${hex(BigInt(`0x${base}`))}-${hex(BigInt(`0x${limit}`))}`);
   }
   return ranges;
