@@ -38,7 +38,7 @@ const cases: readonly Case[] = [
   { ...riscv64, version: '10.0', transport: 'gdb' },
   {
     arch: 'aarch64', version: '7.2', transport: 'gdb', split: '512MiB+768MiB@0x8100000000',
-    ram: ['40000000-5fffffff', '8100000000-812fffffff'], fill: 1000n * MiB,
+    ram: ['40000000-5fffffff', '8100000000-812fffffff'], fill: 900n * MiB,
     pin: '0x8200000000', windows: ['0x8000000000-0x80ffffffff', '0x8130000000-0xffffffffff'],
   },
   {
