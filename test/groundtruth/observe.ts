@@ -268,6 +268,9 @@ function windowsOf({ io, prefetchable }: SeenBridge, { config }: SeenFunction): 
   };
 }
 
+const held = (bars: readonly SeenBar[], index: number): bigint =>
+  bars.find((bar) => bar.index === index)?.address ?? 0n;
+
 /** What the registers hold; with what a kernel says of its resources, that: a register may hold what it does not use. */
 function statesOf(
   before: Seen,
@@ -287,10 +290,15 @@ function statesOf(
     return [
       bdf,
       {
-        bars: Object.fromEntries(fn.bars.map(({ index, address }) => [index, at(index, address)])),
-        ...(fn.rom ? { rom: isShadowed ? 'shadow' : at(6, fn.rom.address) } : {}),
-        ...(fn.sriov
-          ? { vf: Object.fromEntries(fn.sriov.bars.map(({ index, address }) => [index, at(7 + index, address)])) }
+        // What is there was found by writing; a register that holds zero says nothing by itself.
+        bars: Object.fromEntries(probed.bars.map(({ index }) => [index, at(index, held(fn.bars, index))])),
+        ...(probed.rom ? { rom: isShadowed ? 'shadow' : at(6, fn.rom?.address ?? 0n) } : {}),
+        ...(probed.sriov
+          ? {
+              vf: Object.fromEntries(
+                probed.sriov.bars.map(({ index }) => [index, at(7 + index, held(fn.sriov?.bars ?? [], index))]),
+              ),
+            }
           : {}),
         ...(probed.bridge ? { windows: windowsOf(probed.bridge, fn) } : {}),
       },

@@ -157,7 +157,7 @@ async function stay(
       );
       return Exit.done;
     case 'lost':
-      if (!(await isThere(request.qmp))) {
+      if (!(await stays(request.qmp))) {
         report.notice('QEMU has ended, without saying why');
         return Exit.done;
       }
@@ -166,6 +166,16 @@ async function stay(
         hint: 'its next reset undoes what is programmed: stop and reset the machine (stop, system_reset), then attach again',
       });
   }
+}
+
+/** How long a QEMU that has closed its monitor may take to end; until then it listens. */
+const END_MS = 5000;
+
+async function stays(qmp: SocketAddress): Promise<boolean> {
+  for (const deadline = performance.now() + END_MS; performance.now() < deadline; await sleep(100)) {
+    if (!(await isThere(qmp))) return false;
+  }
+  return true;
 }
 
 /** Programs the machine, or leaves it as it was. */
