@@ -33,8 +33,11 @@ export interface RunReport extends PrepareReport {
 
 /** A programmed machine, and what it takes to program it again. */
 export interface Ready {
-  /** After a reset: all of it again, what makes the guest keep it as well. */
-  readonly reprogram: () => Promise<void>;
+  /**
+   * After a reset: all of it again, what makes the guest keep it as well. Where somebody has disturbed the machine
+   * meanwhile, nothing is learnt of what is plugged in: all is to be done again.
+   */
+  readonly reprogram: (disturbed?: () => boolean) => Promise<void>;
   /** What the registers hold that was not programmed. The guest must be stopped. */
   readonly verify: () => Promise<readonly Mismatch[]>;
   /** Where firmware that enumerates comes before the guest. */
@@ -115,7 +118,7 @@ export async function prepareMachine(
     });
 
   return {
-    reprogram: async () => {
+    reprogram: async (disturbed = () => false) => {
       await machine.reopen();
       if ((await programmed(machine.access, pinned.programme)) && inhabitants(await queryPci(qmp)) === present) {
         await machine.deliver(pinned.plan);
@@ -123,8 +126,23 @@ export async function prepareMachine(
         return;
       }
       // Devices were plugged in or taken out while the guest ran.
-      pinned = await placeAgain(machine, qmp, pinned, report.notice);
-      present = await finish();
+      const before = { pinned, present };
+      const changes: string[] = [];
+      try {
+        pinned = await placeAgain(machine, qmp, pinned, (text) => changes.push(text));
+        present = await finish();
+        // An answer comes after the events before it.
+        await qmp.execute('query-status');
+      } catch (error) {
+        ({ pinned, present } = before);
+        throw error;
+      }
+      // What was seen while somebody reset the machine says nothing about it.
+      if (disturbed()) {
+        ({ pinned, present } = before);
+        return;
+      }
+      for (const text of changes) report.notice(text);
       await unnumber();
       await report.replanned(pinned.plan);
     },

@@ -89,7 +89,7 @@ async function attached(
     const follower = new Follower(qmp, {
       reprogram: async () => {
         report.stage('programming again after a reset');
-        await prepared.ready?.reprogram();
+        await prepared.ready?.reprogram(() => follower.disturbed);
         await memory.handOver();
       },
       answered: () => report.stage(ATTACHED),
