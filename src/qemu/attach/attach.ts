@@ -172,8 +172,10 @@ async function stay(
 const END_MS = 5000;
 
 async function stays(qmp: SocketAddress): Promise<boolean> {
-  for (const deadline = performance.now() + END_MS; performance.now() < deadline; await sleep(100)) {
+  const deadline = performance.now() + END_MS;
+  while (performance.now() < deadline) {
     if (!(await isThere(qmp))) return false;
+    await sleep(100);
   }
   return true;
 }
