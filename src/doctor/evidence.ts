@@ -12,10 +12,8 @@ import type { MapEntry } from '../import/log/resource-map.js';
 import type { HostFact } from '../import/log/window-line.js';
 import type { Observation, Source } from '../import/observation.js';
 
-/** Everything that was read from one or more files, in the order of the files: facts, each with its line. */
-export interface Evidence {
-  readonly files: readonly ReadFile[];
-  readonly messages: ReadonlyMap<MessageCode, readonly Message[]>;
+/** Facts of all kinds but messages, in the order in which they were read, each with its line. */
+export interface Facts {
   readonly resources: readonly ResourceEvent[];
   readonly hosts: readonly HostFact[];
   readonly functions: readonly KernelFunction[];
@@ -29,6 +27,12 @@ export interface Evidence {
   readonly commands: readonly QemuCommand[];
   readonly tags: readonly Tag[];
   readonly map: readonly MapEntry[];
+}
+
+/** Everything that was read from one or more files, in the order of the files: facts, each with its line. */
+export interface Evidence extends Facts {
+  readonly files: readonly ReadFile[];
+  readonly messages: ReadonlyMap<MessageCode, readonly Message[]>;
   /** The kept lines, in order. */
   readonly lines: readonly LogLine[];
   /** The line at this place, where it was kept. */

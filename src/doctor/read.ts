@@ -1,9 +1,9 @@
 import { dmaMapFailure, type DmaMapFailure } from '../import/log/dma-map.js';
-import { QemuCommandReader, type QemuCommand } from '../import/log/command-line.js';
+import { QemuCommandReader } from '../import/log/command-line.js';
 import { kernelFact, type KernelBridge, type KernelFunction } from '../import/log/kernel-facts.js';
 import { logLine, unquoted, type LogLine } from '../import/log/line.js';
-import { LspciStateReader, type LspciFunction } from '../import/log/lspci-state.js';
-import { LspciTreeReader, type TreeFunction } from '../import/log/lspci-tree.js';
+import { LspciStateReader } from '../import/log/lspci-state.js';
+import { LspciTreeReader } from '../import/log/lspci-tree.js';
 import { tagsIn, type Tag } from '../import/log/markup.js';
 import { LineScanner } from '../import/log/line-scanner.js';
 import {
@@ -14,13 +14,11 @@ import {
   type MessageCode,
   type MessageRule,
 } from '../import/log/messages/messages.js';
-import type { RegionLine } from '../import/log/region-line.js';
 import { resourceEvent, type ResourceEvent } from '../import/log/resource-event.js';
 import { mapEntry, type MapEntry } from '../import/log/resource-map.js';
 import { hostFact, type HostFact } from '../import/log/window-line.js';
 import { GuestTextReader } from '../import/guest-text.js';
-import type { Observation } from '../import/observation.js';
-import type { Evidence, ReadFile } from './evidence.js';
+import type { Evidence, Facts, ReadFile } from './evidence.js';
 
 /**
  * Lines that are kept of one file: listings whole, of logs those that say something. Beyond it only lines are read that hold
@@ -266,22 +264,10 @@ function keep<T>(list: T[], found: readonly T[]) {
 }
 
 /** What one file holds. */
-export interface FileEvidence {
+export interface FileEvidence extends Facts {
   readonly file: ReadFile;
   readonly lines: readonly LogLine[];
   readonly messages: readonly Message[];
-  readonly resources: readonly ResourceEvent[];
-  readonly hosts: readonly HostFact[];
-  readonly functions: readonly KernelFunction[];
-  readonly bridges: readonly KernelBridge[];
-  readonly dma: readonly DmaMapFailure[];
-  readonly lspci: readonly LspciFunction[];
-  readonly regions: readonly RegionLine[];
-  readonly trees: readonly TreeFunction[];
-  readonly observations: readonly Observation[];
-  readonly commands: readonly QemuCommand[];
-  readonly tags: readonly Tag[];
-  readonly map: readonly MapEntry[];
 }
 
 /** Puts what several files hold together. */

@@ -1,6 +1,7 @@
 import { buildCommand } from '@stricli/core';
 import type { Context } from '../context.js';
 import type { AttachFlags } from './flags.js';
+import { pinningFlags } from './pinning-flags.js';
 
 export const attachCommand = buildCommand<AttachFlags, [], Context>({
   loader: async () => (await import('./attach-work.js')).attach,
@@ -27,29 +28,7 @@ export const attachCommand = buildCommand<AttachFlags, [], Context>({
         brief: 'The socket of its gdbstub: a path, or HOST:PORT (-s is localhost:1234)',
         placeholder: 'SOCKET',
       },
-      pin: {
-        kind: 'parsed',
-        parse: String,
-        variadic: true,
-        optional: true,
-        brief: 'Put BARs of the device with this id at these bus addresses (also rom@ADDR, vfN@ADDR)',
-        placeholder: 'ID=barN@ADDR[,barM@ADDR]',
-      },
-      reserve: {
-        kind: 'parsed',
-        parse: String,
-        variadic: true,
-        optional: true,
-        brief: 'Keep room behind this port, or every empty one, for devices to be plugged in (also buses:N, io:SIZE)',
-        placeholder: 'ID|all=memory:SIZE,prefetchable:SIZE',
-      },
-      machine: {
-        kind: 'parsed',
-        parse: String,
-        optional: true,
-        brief: 'Take pins and reserved ranges from this machine file',
-        placeholder: 'FILE',
-      },
+      ...pinningFlags,
       out: {
         kind: 'parsed',
         parse: String,

@@ -1,13 +1,13 @@
 import { hex } from '../../address/format.js';
 import { keepPciSetup } from '../../devicetree/keep.js';
 import { parseDeviceTree } from '../../devicetree/parse.js';
-import { encodeWindows, pciHostBridges } from '../../devicetree/pci.js';
+import { pciHostBridges } from '../../devicetree/pci.js';
 import { splitCells, type DeviceTree, type DeviceTreeNode } from '../../devicetree/tree.js';
 import { writeDeviceTree } from '../../devicetree/write.js';
 import { Problem } from '../../problem/problem.js';
-import { configSpaceOf } from '../ecam.js';
 import type { Exported, ExportSource } from '../exported.js';
 import { hostWindows, layoutOf, type PlacedHost } from '../layout.js';
+import { hostNode } from './host-node.js';
 import { cells, functionNodes, text } from './pci-nodes.js';
 import { deviceTreeSource } from './source.js';
 
@@ -36,7 +36,9 @@ function deviceTreeOf(source: ExportSource): { tree: DeviceTree; notes: string[]
             properties: [text('device_type', 'memory'), cells('reg', ...splitCells(base, 2), ...splitCells(size, 2))],
             children: [],
           })),
-          ...hosts.map((host) => hostNode(host, source)),
+          ...hosts.map((host) =>
+            hostNode(host, source, { windows: hostWindows(host).windows, children: functionNodes(host.functions) }),
+          ),
         ],
       },
     },
@@ -45,29 +47,6 @@ function deviceTreeOf(source: ExportSource): { tree: DeviceTree; notes: string[]
       'this tree is the plan alone, without CPUs and interrupts; with --base BLOB it is that of a machine, ready to boot',
       ...(vfs ? [`VF BARs, such as those of ${vfs.id}, have no place in a device tree`] : []),
     ],
-  };
-}
-
-function hostNode(host: PlacedHost, source: ExportSource): DeviceTreeNode {
-  const { base, size, buses } = configSpaceOf(host, source);
-  const root: DeviceTreeNode = { name: '', properties: [cells('#address-cells', 2)], children: [] };
-  const node = { name: `pcie@${base.toString(16)}`, properties: [], children: [] };
-  const ranges = encodeWindows({ path: `/${node.name}`, node, ancestors: [root] }, hostWindows(host).windows);
-  return {
-    ...node,
-    properties: [
-      text('compatible', 'pci-host-ecam-generic'),
-      text('device_type', 'pci'),
-      cells('#address-cells', 3),
-      cells('#size-cells', 2),
-      cells('reg', ...splitCells(base, 2), ...splitCells(size, 2)),
-      cells('bus-range', ...buses),
-      cells('linux,pci-domain', host.planned.segment),
-      { name: 'ranges', value: ranges },
-      { name: 'dma-coherent', value: new Uint8Array() },
-      cells('linux,pci-probe-only', 1),
-    ],
-    children: functionNodes(host.functions),
   };
 }
 

@@ -1,9 +1,9 @@
 import { hex } from '../../address/format.js';
 import { KiB } from '../../address/kinds.js';
-import { encodeWindows } from '../../devicetree/pci.js';
 import { splitCells, type DeviceTree, type DeviceTreeNode } from '../../devicetree/tree.js';
 import { totalRam } from '../../machine/implied.js';
 import { Problem } from '../../problem/problem.js';
+import { hostNode } from '../device-tree/host-node.js';
 import { cells, text } from '../device-tree/pci-nodes.js';
 import { deviceTreeSource } from '../device-tree/source.js';
 import { configSpaceOf } from '../ecam.js';
@@ -27,7 +27,9 @@ export function exportXen(source: ExportSource): Exported {
       cells('#address-cells', 2),
       cells('#size-cells', 2),
     ],
-    children: hosts.map((host, i) => hostNode(host, windows[i]?.windows ?? [], source)),
+    children: hosts.map((host, i) =>
+      hostNode(host, source, { parent: '/passthrough', windows: windows[i]?.windows ?? [], children: [] }),
+    ),
   };
   const tree = treeOf([passthrough]);
   return {
@@ -110,25 +112,3 @@ const treeOf = (children: readonly DeviceTreeNode[]): DeviceTree => ({
   reservations: [],
   root: { name: '', properties: [cells('#address-cells', 2), cells('#size-cells', 2)], children },
 });
-
-function hostNode(host: PlacedHost, windows: PlacedHost['planned']['windows'], source: ExportSource): DeviceTreeNode {
-  const { base, size, buses } = configSpaceOf(host, source);
-  const root: DeviceTreeNode = { name: '', properties: [cells('#address-cells', 2)], children: [] };
-  const node = { name: `pcie@${base.toString(16)}`, properties: [], children: [] };
-  return {
-    ...node,
-    properties: [
-      text('compatible', 'pci-host-ecam-generic'),
-      text('device_type', 'pci'),
-      cells('#address-cells', 3),
-      cells('#size-cells', 2),
-      cells('reg', ...splitCells(base, 2), ...splitCells(size, 2)),
-      cells('bus-range', ...buses),
-      cells('linux,pci-domain', host.planned.segment),
-      { name: 'ranges', value: encodeWindows({ path: `/passthrough/${node.name}`, node, ancestors: [root] }, windows) },
-      { name: 'dma-coherent', value: new Uint8Array() },
-      cells('linux,pci-probe-only', 1),
-    ],
-    children: [],
-  };
-}
