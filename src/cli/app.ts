@@ -1,4 +1,12 @@
-import { buildApplication, buildRouteMap, help, version, type Application } from '@stricli/core';
+import {
+  buildApplication,
+  buildRouteMap,
+  help,
+  version,
+  type Application,
+  type Command,
+  type RouteMap,
+} from '@stricli/core';
 import { VERSION } from './version.js';
 import { attachCommand } from './commands/attach.js';
 import { boardsCommand } from './commands/boards.js';
@@ -14,6 +22,7 @@ import { scanCommand } from './commands/scan.js';
 import { twinCommand } from './commands/twin.js';
 import { verifyCommand } from './commands/verify.js';
 import type { Context } from './context.js';
+import { withHelp } from './help.js';
 import type { Io } from './io.js';
 import { usageText } from './usage.js';
 
@@ -35,19 +44,16 @@ const commands = {
 
 export const commandNames: readonly string[] = Object.keys(commands);
 
-const routes = buildRouteMap<keyof typeof commands, Context>({
-  routes: commands,
-  docs: {
-    brief: 'plans, pins and proves where PCI BARs land in guest physical memory',
-    fullDescription: [
-      'pinbar plans, pins and proves where a virtual machine’s PCI BARs land in guest physical memory, on stock QEMU,',
-      'firmware and guest kernels.',
-      '',
-      '  pinbar run --pin dev0=bar2@0x6b8000000000 -- qemu-system-aarch64 …',
-      '  pinbar plan machine.pinbar.yaml',
-    ].join('\n'),
-  },
-});
+const docs = {
+  brief: 'plans, pins and proves where PCI BARs land in guest physical memory',
+  fullDescription: [
+    'pinbar plans, pins and proves where a virtual machine’s PCI BARs land in guest physical memory, on stock QEMU,',
+    'firmware and guest kernels.',
+    '',
+    '  pinbar run --pin dev0=bar2@0x6b8000000000 -- qemu-system-aarch64 …',
+    '  pinbar plan machine.pinbar.yaml',
+  ].join('\n'),
+};
 
 /** The commands, with messages about `argv` in the style of `io`. */
 export function makeApp(argv: readonly string[], io: Io): Application<Context> {
@@ -57,8 +63,10 @@ export function makeApp(argv: readonly string[], io: Io): Application<Context> {
     useAliasInUsageLine: false,
     onlyRequiredInUsageLine: false,
   } as const;
+  const fitting = <T extends Command<Context> | RouteMap<Context>>(target: T) => withHelp(target, io.stdout.columns);
+  const routes = Object.fromEntries(Object.entries(commands).map(([name, command]) => [name, fitting(command)]));
   return buildApplication<Context>(
-    routes,
+    fitting(buildRouteMap<string, Context>({ routes, docs })),
     {
       name: 'pinbar',
       scanner: { caseStyle: 'allow-kebab-for-camel', allowArgumentEscapeSequence: true },

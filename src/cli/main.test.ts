@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contractMachine, contractPlan } from '../../test/support/contract.js';
 import { pinbar, transcript, type RunOptions } from '../../test/support/memory-io.js';
+import { commandNames } from './app.js';
 
 /** A machine with one of everything that is drawn: ports, both kinds of memory, a bridge, a ROM, VFs, pins, holes. */
 const small = `
@@ -61,6 +62,13 @@ const run = async (argv: string, options: RunOptions = {}) => {
 describe('what people see', () => {
   it.each(['', '--help', 'plan --help', 'run --help', 'attach --help', 'verify --help'])('pinbar %s', async (argv) => {
     expect(transcript(await run(argv))).toMatchSnapshot();
+  });
+
+  it.each(commandNames)('pinbar %s --help fits 100 columns and names every value', async (command) => {
+    const { stdout } = await run(`${command} --help`);
+    expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
+    expect(stdout).not.toMatch(/VALUE$|undefined/m);
+    expect(stdout).toContain('--help');
   });
 
   it.each([

@@ -9,7 +9,7 @@ export const boardsCommand = buildCommand<BoardsFlags, [string?], Context>({
       ram: {
         kind: 'parsed',
         parse: String,
-        brief: 'How much RAM the machine has [4GiB]',
+        brief: 'How much RAM the machine has (default: 4GiB)',
         placeholder: 'SIZE',
         optional: true,
       },

@@ -48,7 +48,7 @@ export const runCommand = buildCommand<RunFlags, string[], Context>({
       uefiDriver: {
         kind: 'boolean',
         default: true,
-        brief: 'Give UEFI firmware a driver by which it takes the plan',
+        brief: 'Do not give UEFI firmware the driver by which EDK2 takes the plan',
       },
       sim: {
         kind: 'parsed',

@@ -22,7 +22,7 @@ export const verifyCommand = buildCommand<VerifyFlags, string[], Context>({
       parameter: {
         parse: String,
         brief: 'The plan that --plan-out or plan --json wrote, then more guest files',
-        placeholder: 'PLAN [FILE]',
+        placeholder: 'PLAN',
       },
     },
     aliases: { g: 'guest' },
