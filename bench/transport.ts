@@ -7,7 +7,7 @@ import { program } from '../src/program/program.js';
 import { programme } from '../src/program/programme.js';
 import { crossCheck } from '../src/qemu/crosscheck.js';
 import { findDeviceTree, readDeviceTree } from '../src/qemu/machines/device-tree-rom.js';
-import { EcamAccess } from '../src/qemu/ecam.js';
+import { EcamAccess } from '../src/pci/ecam.js';
 import { queryPci } from '../src/qemu/query-pci.js';
 import { encodePacket } from '../src/qemu/gdb-packet.js';
 import { startSession, type Session, type TransportName } from '../src/qemu/session.js';

@@ -4,7 +4,7 @@ import { duplexPair } from '../../test/support/duplex-pair.js';
 import { outcome } from '../../test/support/peer.js';
 import { encodePacket, GdbDecoder } from './gdb-packet.js';
 import { Gdbstub } from './gdbstub.js';
-import type { MemoryOp } from './physical-memory.js';
+import type { MemoryOp } from '../pci/ecam.js';
 
 /** The far end: collects packets, and sends what it is told to. */
 class Peer {

@@ -2,7 +2,8 @@ import type { Duplex } from 'node:stream';
 import type { CpuAddress } from '../address/kinds.js';
 import { Exit, Problem } from '../problem/problem.js';
 import { encodePacket, GdbDecoder } from './gdb-packet.js';
-import { accessesOf, type Access, type MemoryOp, type Transport } from './physical-memory.js';
+import type { MemoryOp } from '../pci/ecam.js';
+import { accessesOf, type Access, type Transport } from './physical-memory.js';
 import { Pipeline } from './pipeline.js';
 
 /** Milliseconds without a byte after which a stub that owes an answer is given up. */

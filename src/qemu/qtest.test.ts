@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { duplexPair } from '../../test/support/duplex-pair.js';
 import { outcome, Peer } from '../../test/support/peer.js';
-import type { MemoryOp } from './physical-memory.js';
+import type { MemoryOp } from '../pci/ecam.js';
 import { Qtest } from './qtest.js';
 
 function connect() {

@@ -3,7 +3,8 @@ import { hex } from '../address/format.js';
 import type { CpuAddress } from '../address/kinds.js';
 import { Exit, Problem } from '../problem/problem.js';
 import type { IoPorts, PortOp } from './io-ports.js';
-import { accessesOf, type Access, type MemoryOp, type Transport } from './physical-memory.js';
+import type { MemoryOp } from '../pci/ecam.js';
+import { accessesOf, type Access, type Transport } from './physical-memory.js';
 import { Pipeline } from './pipeline.js';
 import { LineDecoder } from './qmp.js';
 

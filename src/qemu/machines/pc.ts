@@ -5,7 +5,7 @@ import { eachFunction, type Machine } from '../../machine/model.js';
 import { readOp, writeOp, type ConfigAccess } from '../../pci/config-access.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { PortConfigAccess } from '../config-ports.js';
-import { EcamAccess } from '../ecam.js';
+import { EcamAccess } from '../../pci/ecam.js';
 import { portDoorbell } from '../firmware/doorbell.js';
 import type { Qmp } from '../qmp.js';
 import { queryPci } from '../query-pci.js';

@@ -9,7 +9,7 @@ import type { MachineBase } from '../../enumerate/to-machine.js';
 import type { HostToScan } from '../../enumerate/topology.js';
 import type { Machine } from '../../machine/model.js';
 import { Exit, Problem } from '../../problem/problem.js';
-import type { EcamWindow } from '../ecam.js';
+import type { EcamWindow } from '../../pci/ecam.js';
 import type { QemuVersion } from '../qmp.js';
 
 /** A machine as its own device tree describes it, ready to be enumerated and placed. */

@@ -3,7 +3,7 @@ import { AddressRange } from '../../address/range.js';
 import { pciHostBridges } from '../../devicetree/pci.js';
 import type { DeviceTree } from '../../devicetree/tree.js';
 import { eachFunction } from '../../machine/model.js';
-import { EcamAccess } from '../ecam.js';
+import { EcamAccess } from '../../pci/ecam.js';
 import { ecamDoorbell } from '../firmware/doorbell.js';
 import { queryPci } from '../query-pci.js';
 import { findRam, mapRam, placeRam, rangesOf, requireRam, type PlacedPiece } from '../ram/hidden.js';

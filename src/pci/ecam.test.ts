@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { ConfigOp } from '../pci/config-access.js';
-import { EcamAccess } from './ecam.js';
-import type { MemoryOp, PhysicalMemory } from './physical-memory.js';
+import type { ConfigOp } from './config-access.js';
+import { EcamAccess, type AddressedMemory, type MemoryOp } from './ecam.js';
 
 /** A memory that keeps what it was asked, and answers reads with 1, 2, 3, … */
-class Recorder implements PhysicalMemory {
+class Recorder implements AddressedMemory {
   readonly source = 'qtest';
   readonly ops: MemoryOp[] = [];
 
@@ -12,14 +11,6 @@ class Recorder implements PhysicalMemory {
     this.ops.push(...ops);
     let next = 0;
     return Promise.resolve(ops.map(({ kind }) => (kind === 'read' ? ++next : 0)));
-  }
-
-  readBytes(): Promise<Uint8Array> {
-    return Promise.reject(new Error('not here'));
-  }
-
-  writeBytes(): Promise<void> {
-    return Promise.reject(new Error('not here'));
   }
 }
 

@@ -1,8 +1,19 @@
 import { hex } from '../address/format.js';
 import type { CpuAddress } from '../address/kinds.js';
-import { deviceFunction, formatBdf } from '../pci/bdf.js';
-import { allOnes, type ConfigAccess, type ConfigOp } from '../pci/config-access.js';
-import type { MemoryOp, PhysicalMemory } from './physical-memory.js';
+import { deviceFunction, formatBdf } from './bdf.js';
+import { allOnes, type ConfigAccess, type ConfigOp, type Width } from './config-access.js';
+
+/** One access to guest physical memory, MMIO included. Values are unsigned, in the guest's little-endian order. */
+export type MemoryOp =
+  | { readonly kind: 'read'; readonly address: CpuAddress; readonly width: Width }
+  | { readonly kind: 'write'; readonly address: CpuAddress; readonly width: Width; readonly value: number };
+
+/** What config space can be reached through: a physical address space, as the CPU sees it. */
+export interface AddressedMemory {
+  readonly source: ConfigAccess['source'];
+  /** In order, one number per op: what a read saw, 0 for a write. */
+  batch(ops: readonly MemoryOp[]): Promise<number[]>;
+}
 
 /** Where a segment's config space lies: PCI Express Base 6.0 §7.2.2, 4 KiB a function, 1 MiB a bus. */
 export interface EcamWindow {
@@ -18,12 +29,12 @@ export class EcamAccess implements ConfigAccess {
   readonly writable = true;
 
   constructor(
-    private readonly memory: PhysicalMemory,
+    private readonly memory: AddressedMemory,
     /** A function where they may move. */
     private readonly windows: readonly EcamWindow[] | (() => readonly EcamWindow[]),
   ) {}
 
-  get source(): 'qtest' | 'gdbstub' {
+  get source(): ConfigAccess['source'] {
     return this.memory.source;
   }
 

@@ -1,0 +1,182 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { deviceOf, ecam, guest, seen, topologies, walk, type Guest } from '../../../test/support/race.js';
+import { anyMachine } from '../../../test/machines.js';
+import { AddressRange } from '../../address/range.js';
+import type { Topology } from '../../enumerate/topology.js';
+import { eachFunction, type Machine } from '../../machine/model.js';
+import { Problem } from '../../problem/problem.js';
+import type { DataAbort } from './access.js';
+import { deviceModel } from './device-model.js';
+
+function attach({ servers }: Guest, machine: Machine) {
+  const model = deviceModel(machine, [ecam]);
+  const server = servers.create('qemu', model.handler);
+  for (const range of model.ranges) server.claimMemory(range);
+  server.enable();
+  return { server, model };
+}
+
+/** What a guest sees that starts when the server has long been there. */
+async function whole(machine: Machine): Promise<{ topology: Topology; accesses: number }> {
+  const late = guest({ background: true });
+  attach(late, machine);
+  const topology = await walk(late);
+  const there = machine.hostBridges.flatMap(({ functions }) => [...eachFunction(functions)]);
+  expect(seen(topology).size).toBe(there.length);
+  return { topology, accesses: late.accesses };
+}
+
+/** Every function that was seen is as it is, and of each device either all of them were seen or none. */
+function expectNoneTorn(found: Topology, all: Topology): void {
+  expect(found.findings).toEqual([]);
+  const reference = seen(all);
+  const partial = seen(found);
+  for (const [path, fn] of partial) expect([path, fn]).toEqual([path, reference.get(path)]);
+  const devices = new Set([...partial.keys()].map(deviceOf));
+  expect([...partial.keys()]).toEqual([...reference.keys()].filter((path) => devices.has(deviceOf(path))));
+}
+
+const emptyWalk = 32;
+
+describe.each(Object.entries(topologies))('an IOREQ server attaches while a guest walks the bus: %s', (_, machine) => {
+  it('before each access in turn: nothing or all of a device, and a rescan finds it', async () => {
+    const { topology: all, accesses } = await whole(machine);
+    const found: number[] = [];
+    for (let k = 1; k <= accesses; k++) {
+      const one = guest({ background: true });
+      one.before = (n) => {
+        if (n === k) attach(one, machine);
+      };
+      const early = await walk(one);
+      expectNoneTorn(early, all);
+      found.push(seen(early).size);
+      one.before = () => undefined;
+      if (one.accesses < k) attach(one, machine);
+      const again = await walk(one);
+      expect(again.findings).toEqual([]);
+      expect(seen(again)).toEqual(seen(all));
+    }
+    // Both outcomes have occurred, and from where the last device was looked for on nothing is found.
+    expect(found[0]).toBe(seen(all).size);
+    expect(found.slice(emptyWalk)).toEqual(found.slice(emptyWalk).map(() => 0));
+  });
+
+  it('without a background region the first access faults, unless the server was there before it', async () => {
+    const { accesses } = await whole(machine);
+    for (const k of [1, 2, 3, emptyWalk, accesses]) {
+      const one = guest({ background: false });
+      one.before = (n) => {
+        if (n === k) attach(one, machine);
+      };
+      const outcome = await walk(one).catch((error: unknown) => error);
+      if (k === 1) expect(outcome).not.toBeInstanceOf(Problem);
+      else {
+        expect((outcome as Problem).code).toBe('guest-abort');
+        expect(one.accesses).toBe(1);
+        const abort = (outcome as Problem).facts['abort'] as DataAbort;
+        expect(abort).toMatchObject({
+          cause: 'external',
+          access: { address: ecam.base, width: 4 },
+          syndrome: 0x9600_0000,
+        });
+      }
+    }
+  });
+});
+
+it('any machine, any access', async () => {
+  const point = fc.double({ min: 0, max: 1, noNaN: true });
+  await fc.assert(
+    fc.asyncProperty(anyMachine, point, async ({ hostBridges: [host], ...machine }, when) => {
+      const one = { ...machine, hostBridges: [{ ...host!, buses: [0, 255] as const }] };
+      const { topology: all, accesses } = await whole(one);
+      const k = Math.max(1, Math.ceil(when * accesses));
+      const late = guest({ background: true });
+      late.before = (n) => {
+        if (n === k) attach(late, one);
+      };
+      expectNoneTorn(await walk(late), all);
+      late.before = () => undefined;
+      if (late.accesses < k) attach(late, one);
+      expect(seen(await walk(late))).toEqual(seen(all));
+    }),
+    { numRuns: 250 },
+  );
+});
+
+it('servers that attach at random, each with devices of its own', async () => {
+  // Each claims the slots of its own devices, a bus behind which other servers are.
+  const slots = [1, 4, 9, 0x1f];
+  const names = Object.keys(topologies);
+  const schedule = fc.array(
+    fc.record({
+      at: fc.integer({ min: 1, max: 400 }),
+      slot: fc.constantFrom(...slots),
+      name: fc.constantFrom(...names),
+    }),
+    { minLength: 1, maxLength: 4 },
+  );
+  await fc.assert(
+    fc.asyncProperty(schedule, async (plans) => {
+      const chosen = new Map(plans.map((plan) => [plan.slot, plan]));
+      const add = (one: Guest, slot: number, name: string) => {
+        const first = topologies[name]!.hostBridges[0]!.functions[0]!;
+        const fns = topologies[name]!.hostBridges[0]!.functions.filter(
+          (fn) => fn.slot.device === first.slot.device && !fn.bridge,
+        ).map((fn) => ({ ...fn, slot: { ...fn.slot, device: slot } }));
+        const model = deviceModel(
+          { ...topologies[name]!, hostBridges: [{ ...topologies[name]!.hostBridges[0]!, functions: fns }] },
+          [ecam],
+        );
+        const server = one.servers.create(`slot ${slot}`, model.handler);
+        server.claimMemory(AddressRange.sized(ecam.base + BigInt(slot << 15), 1n << 15n));
+        server.enable();
+      };
+      const all = guest({ background: true });
+      for (const { slot, name } of chosen.values()) add(all, slot, name);
+      const reference = await walk(all);
+      const one = guest({ background: true });
+      one.before = (n) => {
+        for (const { at, slot, name } of chosen.values()) if (n === at) add(one, slot, name);
+      };
+      expectNoneTorn(await walk(one), reference);
+      for (const { at, slot, name } of chosen.values()) if (at > one.accesses) add(one, slot, name);
+      one.before = () => undefined;
+      expect(seen(await walk(one))).toEqual(seen(reference));
+    }),
+    { numRuns: 300 },
+  );
+});
+
+describe('what has to be claimed together', () => {
+  const machine = topologies['a device of several functions']!;
+  const functionRange = (fn: number) => AddressRange.sized(ecam.base + BigInt(((4 << 3) | fn) << 12), 0x1000n);
+
+  /** Claims one function after the other, in the order of `fns`, every `GAP` accesses from the one numbered `first` on. */
+  const GAP = 40;
+
+  async function oneByOne(fns: readonly number[], first: number): Promise<Topology> {
+    const one = guest({ background: true });
+    const server = one.servers.create('qemu', deviceModel(machine, [ecam]).handler);
+    server.enable();
+    one.before = (n) => {
+      const fn = fns[(n - first) / GAP];
+      if (fn !== undefined) server.claimMemory(functionRange(fn));
+    };
+    return walk(one);
+  }
+
+  it('claims made while enabled can tear a device of several functions: function 0 before the others', async () => {
+    const { topology: all } = await whole(machine);
+    const sizes = new Set<number>();
+    for (let first = 1; first <= 200; first++) sizes.add(seen(await oneByOne([0, 1, 2, 5], first)).size);
+    expect(sizes).toContain(0);
+    expect([...sizes].some((size) => size > 0 && size < seen(all).size)).toBe(true);
+  });
+
+  it('function 0 last cannot, because it is looked for first', async () => {
+    const { topology: all } = await whole(machine);
+    for (let first = 1; first <= 200; first++) expectNoneTorn(await oneByOne([5, 2, 1, 0], first), all);
+  });
+});
