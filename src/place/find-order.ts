@@ -2,7 +2,7 @@ import { ascending } from '../address/align.js';
 import type { Budget } from './budget.js';
 import { OutOfBudget } from './budget.js';
 import type { Span } from './item.js';
-import { placeLeaves } from './leaves.js';
+import { areAlike, placeLeaves } from './leaves.js';
 import { Room, without } from './tally.js';
 import type { Line, Order, Part } from './order.js';
 
@@ -72,7 +72,7 @@ class Search {
   readonly #fixed: readonly Part[];
   readonly #rooms: readonly Room[];
   readonly #asks = new Map<Part, readonly bigint[]>();
-  /** `placeLeaves` can do with the leaves that there are. */
+  /** As {@link areAlike} has it. */
   readonly #leavesAreAlike: boolean;
   /** What a step costs, in time and in memory. */
   readonly #cost: number;
@@ -104,10 +104,8 @@ class Search {
     const rooms: readonly (readonly Span[])[] = line.rooms ?? [[{ base: line.start, limit: line.end - 1n }]];
     this.#rooms = rooms.map((spans) => new Room(without(spans, taken), units));
     const leaves = this.#kinds.flatMap(({ first }) => first.leaf ?? []);
-    this.#leavesAreAlike =
-      leaves.every(({ group, homes }) => group === leaves[0]?.group && homes !== null) &&
-      // The homes of a leaf are in the order of preference, not of address.
-      (line.any || leaves.every(({ homes }) => homes === undefined));
+    // The homes of a leaf are in the order of preference, not of address.
+    this.#leavesAreAlike = areAlike(leaves) && (line.any || leaves.every(({ homes }) => homes === undefined));
     this.#cost = 1 + (this.#kinds.length >> 3);
     for (const part of parts) this.#asks.set(part, this.#rooms[0]?.ask(part.needs) ?? []);
     this.#root = {
@@ -251,17 +249,17 @@ class Search {
    * from the cursor hold leaves that are no larger than L, each within them, or nothing; they can change places with L,
    * which takes as many bytes at a multiple of its size. So some layout with the same ends has L there. The bytes that L
    * leaves have to suit those leaves: they do where L's rank is not above theirs. So of the lowest rank the largest is
-   * tried, and of a higher rank only what is larger still.
+   * tried, and of a higher rank only what is larger still. All that may lie in the L bytes has to be among those that fit at
+   * the cursor, and in all places where L may lie: so the leaves have to be alike.
    *
    * `only`: the cursor is between multiples, and nothing but these can lie there.
    */
   #fillers(state: State, steps: readonly Step[]): { steps: Step[]; unit: bigint; only: boolean } | null {
+    if (!this.#leavesAreAlike) return null;
     const { cursor } = state;
     const unit = this.#commonUnit(state);
     const small = steps.filter(({ part, end }) => part.leaf && part.unit < unit && end === cursor + part.least);
-    const [one] = small;
-    if (!one) return null;
-    if (small.some(({ part }) => part.leaf?.group !== one.part.leaf?.group)) return null;
+    if (small.length === 0) return null;
     const rank = (step: Step) => step.part.leaf?.rank ?? 0;
     const lowest = small.reduce((least, step) => Math.min(least, rank(step)), Infinity);
     const largest = small.reduce(

@@ -1,5 +1,5 @@
 import { AddressRange } from '../../src/address/range.js';
-import type { Bridge, HostBridge, Machine, MachineFunction } from '../../src/machine/model.js';
+import type { BarType, Bridge, HostBridge, HostWindow, Machine, MachineFunction } from '../../src/machine/model.js';
 import { Random } from './random.js';
 
 /*
@@ -203,12 +203,14 @@ export function smallMachine(seed: number): Machine {
   const lowSize = slots(2, 9);
   const highBase = 0x80_0000_0000n + slots(0, 3);
   const highSize = slots(0, 6);
+  const window = (type: BarType, base: bigint, size: bigint): HostWindow => ({ type, base, size, cpuBase: base });
+  // A 64-bit window below 4 GiB, too: over a part of the 32-bit one, apart from it, or in its stead.
+  const below = random.pick([null, null, null, 'over', 'apart', 'instead'] as const);
   const windows = [
-    { type: 'mem32' as const, base: lowBase, size: lowSize, cpuBase: lowBase },
-    ...(highSize > 0n ? [{ type: 'mem64' as const, base: highBase, size: highSize, cpuBase: highBase }] : []),
-    ...(random.chance(0.1)
-      ? [{ type: 'mem64' as const, base: lowBase - MiB, size: lowSize, cpuBase: lowBase - MiB }]
-      : []),
+    window(below === 'instead' ? 'mem64' : 'mem32', lowBase, lowSize),
+    ...(highSize > 0n ? [window('mem64', highBase, highSize)] : []),
+    ...(below === 'over' ? [window('mem64', lowBase - MiB, lowSize)] : []),
+    ...(below === 'apart' ? [window('mem64', lowBase + lowSize + slots(0, 1), slots(1, 4))] : []),
   ];
   let left = random.int(2, 5);
   let bridges = random.int(0, 3);
@@ -261,8 +263,11 @@ export function smallMachine(seed: number): Machine {
     return list;
   };
   const host: HostBridge = { id: 'pcie.0', segment: 0, buses: [0, 255], windows, functions: functions(0) };
-  const second: HostBridge[] = random.chance(0.15)
-    ? [{ ...host, id: 'pcie.1', segment: 1, functions: functions(1) }]
+  // Windows of two host bridges that are the same, or overlap in part.
+  const away = slots(-2, 2);
+  const moved = windows.map(({ type, base, size }) => window(type, base + away, size));
+  const second: HostBridge[] = random.chance(0.2)
+    ? [{ ...host, id: 'pcie.1', segment: 1, windows: moved, functions: functions(1) }]
     : [];
   return {
     arch: 'aarch64',
