@@ -13,16 +13,16 @@ export type RamFault =
   | { readonly kind: 'reserved'; readonly ram: AddressRange; readonly reserved: Reserved }
   | { readonly kind: 'address-bits'; readonly ram: AddressRange; readonly bits: number };
 
-/** The lowest RAM that cannot be where it is. */
+/** RAM that cannot be where it is: first what no reserved range is to blame for, then the lowest. */
 export function ramFault({ ram, reserved, physicalAddressBits: bits }: Machine): RamFault | undefined {
+  const past = ram.find(({ limit }) => bits !== undefined && limit >> BigInt(bits) > 0n);
+  if (past && bits !== undefined) return { kind: 'address-bits', ram: past, bits };
   const [met] = ram
     .flatMap((range) =>
       reserved.filter((one) => one.range.overlaps(range)).map((one) => ({ ram: range, reserved: one })),
     )
     .sort((a, b) => ascending(a.reserved.range.base, b.reserved.range.base));
-  if (met) return { kind: 'reserved', ...met };
-  const past = ram.find(({ limit }) => bits !== undefined && limit >> BigInt(bits) > 0n);
-  return past && bits !== undefined ? { kind: 'address-bits', ram: past, bits } : undefined;
+  return met && { kind: 'reserved', ...met };
 }
 
 /** The machine with its RAM elsewhere, and what has to be done for it. Nothing else of it has been looked at. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { machineOf, without } from '../../test/check/conflict.js';
+import { faultsOf, machineOf, without } from '../../test/check/conflict.js';
 import { GiB, MiB } from '../address/kinds.js';
 import { AddressRange } from '../address/range.js';
 import { RangeSet } from '../address/range-set.js';
@@ -39,6 +39,20 @@ describe('RAM on a reserved range', () => {
       'give the machine no more than 2030 MiB of RAM: 0x80000000-0xfedfffff',
       'give up the reserved range 0xfee00000-0xfeefffff (MSI window of x86 hosts), if no passed-through device needs it',
     ]);
+  });
+
+  it('that begins where the RAM does is one constraint with it, for both are known by their base', () => {
+    const low = { base: '0x80000000', size: '1MiB', reason: 'test' };
+    const machine = machineWith({ arch: 'riscv64', board: 'virt', ram: '4GiB' }, [low]);
+    const { conflict } = conflictOf(machine);
+    expect(conflict.constraints).toEqual([
+      {
+        kind: 'reserved',
+        base: 0x8000_0000n,
+        detail: '0x80000000-0x17fffffff is RAM, and 0x80000000-0x800fffff is reserved: test',
+      },
+    ]);
+    expect(faultsOf(machine, conflict)).toEqual([]);
   });
 
   it('is named with the layout that its board can have by itself', () => {

@@ -8,7 +8,7 @@ import type { Constraint, Infeasible, Remedy } from './plan.js';
 export function explainRam(machine: Machine, fault: RamFault, solve: Solve | undefined): Infeasible {
   return {
     status: 'infeasible',
-    conflict: { summary: summaryOf(fault), constraints: [ramConstraint(fault), cause(fault)] },
+    conflict: { summary: summaryOf(fault), constraints: constraintsOf(fault) },
     remedies: solve ? remedies(machine, fault, solve) : [],
   };
 }
@@ -25,6 +25,12 @@ function summaryOf(fault: RamFault): string {
   const from = range.base > ram.base ? `: it may end at ${hex(range.base - 1n)}` : '';
   const above = ram.limit > range.limit ? `${from ? ' and' : ': it may'} go on at ${hex(range.limit + 1n)}` : '';
   return `${has}, which covers ${what}, reserved: ${reason}. Guest RAM has to keep off it, wherever BARs lie${from}${above}.`;
+}
+
+/** What constraints know of both ranges is their base: where it is the same, one of them says both. */
+function constraintsOf(fault: RamFault): Constraint[] {
+  const [ram, other] = [ramConstraint(fault), cause(fault)];
+  return other.base === ram.base ? [{ ...ram, detail: `${ram.detail}, and ${other.detail}` }] : [ram, other];
 }
 
 const ramConstraint = ({ ram }: RamFault): Constraint => ({
