@@ -6,11 +6,9 @@ import { inSlotOrder } from './demand.js';
 import type { Item, WindowKind } from './item.js';
 import type { Plan, PlannedBar, PlannedBridge, PlannedFunction, PlannedVfBar } from './plan.js';
 
-/** What was placed of one host bridge, read in the order in which it was asked for. */
+/** What was placed of one host bridge, given out in the order in which it was asked for. */
 class Places {
   #next = 0;
-  /** Of each item that stands for several, how many have been read. */
-  readonly #read = new Map<Item, number>();
 
   constructor(
     private readonly slots: readonly Item[],
@@ -18,15 +16,16 @@ class Places {
   ) {}
 
   next(): bigint {
-    const item = this.slots[this.#next++];
-    if (item?.count === 1) return item.places[0] ?? unplaced();
-    const read = item ? (this.#read.get(item) ?? 0) : 0;
-    if (item) this.#read.set(item, read + 1);
-    return item?.places[read] ?? unplaced();
+    const item = this.slots[this.#next++] ?? unplaced();
+    const run = item.places[0] ?? unplaced();
+    const { at } = run;
+    if (--run.count === 0) item.places.shift();
+    else run.at += item.size;
+    return at;
   }
 }
 
-const unplaced = () => {
+const unplaced = (): never => {
   throw new Error('something was not placed');
 };
 
@@ -35,27 +34,33 @@ interface Both {
   readonly memory: Places;
 }
 
+interface PlannedBus {
+  readonly segment: number;
+  readonly bus: number;
+  readonly functions: PlannedFunction[];
+  readonly bridges: PlannedBridge[];
+}
+
 /** The plan that says where the solved demands lie, which together are of all host bridges. */
 export function assemble(
   machine: Machine,
-  buses: Buses,
+  numbers: Buses,
   { io, memory }: { readonly io: readonly Demand[]; readonly memory: readonly Demand[] },
 ): Plan {
-  // Bus by bus: on each the functions are in slot order already.
-  const all: { segment: number; bus: number; functions: PlannedFunction[]; bridges: PlannedBridge[] }[] = [];
+  const buses: PlannedBus[] = [];
   machine.hostBridges.forEach(({ segment, functions: onRoot, buses: range }, i) => {
     const places: Both = { io: placesOf(io, i), memory: placesOf(memory, i) };
     const walk = (list: readonly MachineFunction[], bus: number) => {
-      const functions: PlannedFunction[] = new Array<PlannedFunction>(list.length);
-      const bridges: PlannedBridge[] = [];
-      all.push({ segment, bus, functions, bridges });
-      inSlotOrder(list).forEach((fn, at) => {
+      const own: PlannedBus = { segment, bus, functions: new Array<PlannedFunction>(list.length), bridges: [] };
+      buses.push(own);
+      let at = 0;
+      for (const fn of inSlotOrder(list)) {
         const address = { segment, bus, device: fn.slot.device, fn: fn.slot.fn };
-        functions[at] = plannedFunction(fn, address, places);
-        const behind = buses.bridges.get(fn);
-        if (!fn.bridge || !behind) return;
+        own.functions[at++] = plannedFunction(fn, address, places);
+        const behind = fn.bridge && numbers.bridges.get(fn);
+        if (!fn.bridge || !behind) continue;
         const memory = places.memory.windows.get(fn) ?? none;
-        bridges.push({
+        own.bridges.push({
           id: fn.id,
           address,
           primary: bus,
@@ -65,23 +70,32 @@ export function assemble(
           prefetchable: windowOf(memory, 'prefetchable'),
         });
         walk(fn.bridge.functions, behind.secondary);
-      });
+      }
     };
-    walk(onRoot, buses.hosts[i]?.[0] ?? range[0]);
+    walk(onRoot, numbers.hosts[i]?.[0] ?? range[0]);
   });
-  all.sort((a, b) => a.segment - b.segment || a.bus - b.bus);
+  // On each bus the functions are in slot order already.
+  buses.sort((a, b) => a.segment - b.segment || a.bus - b.bus);
   return {
     status: 'placed',
     ram: machine.ram,
     hostBridges: machine.hostBridges.map((host, i) => ({
       id: host.id,
       segment: host.segment,
-      buses: buses.hosts[i] ?? host.buses,
+      buses: numbers.hosts[i] ?? host.buses,
       windows: host.windows,
     })),
-    bridges: all.flatMap(({ bridges }) => bridges),
-    functions: all.flatMap(({ functions }) => functions),
+    bridges: buses.flatMap(({ bridges }) => bridges),
+    functions: functionsOf(buses),
   };
+}
+
+/** In one array of the right length: growing one would take longer than all the rest. */
+function functionsOf(buses: readonly PlannedBus[]): PlannedFunction[] {
+  const all = new Array<PlannedFunction>(buses.reduce((sum, { functions }) => sum + functions.length, 0));
+  let at = 0;
+  for (const { functions } of buses) for (const fn of functions) all[at++] = fn;
+  return all;
 }
 
 function placesOf(demands: readonly Demand[], host: number): Places {
@@ -93,7 +107,7 @@ const none: readonly Item[] = [];
 
 function windowOf(windows: readonly Item[], kind: WindowKind): AddressRange | null {
   const found = windows.find((item) => item.subject === kind);
-  return found ? AddressRange.sized(found.places[0] ?? unplaced(), found.size) : null;
+  return found ? AddressRange.sized((found.places[0] ?? unplaced()).at, found.size) : null;
 }
 
 /** Takes the places of a function in the order in which `demandOf` asks for them. */

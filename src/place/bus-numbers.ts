@@ -89,9 +89,11 @@ function busNode(
   pin: Bridge['pin'],
   reserve: number,
 ): BusNode {
-  const children = inSlotOrder(functions).flatMap((child) =>
-    child.bridge ? [busNode(child, child.bridge.functions, child.bridge.pin, child.bridge.reserve.buses)] : [],
-  );
+  const children: BusNode[] = [];
+  for (const child of inSlotOrder(functions)) {
+    const { bridge } = child;
+    if (bridge) children.push(busNode(child, bridge.functions, bridge.pin, bridge.reserve.buses));
+  }
   const vfs = vfBuses(functions);
   const pins = [
     ...[pin.secondary, pin.subordinate].flatMap((bus) => (bus === undefined ? [] : [bus])),

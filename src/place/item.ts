@@ -35,17 +35,18 @@ export interface Item {
   /** What cannot move: the pin, or for a window the hull of the pins inside. */
   fixed: Span | null;
   /** Bus addresses. */
-  places: bigint[];
-  /** Where they lie in a window that has no address yet. */
+  places: Run[];
+  /** Where they lie in a window that has no address yet, from its base. */
   runs: Run[];
   /** How many have no place yet. */
   left: number;
 }
 
-/** Some that are alike, one right after the other. */
+/** Some that are alike, one right after the other. Whoever gives out their addresses takes them from here, one by one. */
 export interface Run {
-  readonly offset: bigint;
-  readonly count: number;
+  /** Where the first one lies. */
+  at: bigint;
+  count: number;
 }
 
 export interface WindowDemand {

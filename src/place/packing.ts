@@ -76,11 +76,11 @@ function layOut(item: Item, window: WindowDemand): void {
   const items = window.items.toSorted(bySize);
   item.align = items[0] && items[0].align > window.granule ? items[0].align : window.granule;
   let end = 0n;
-  fill(items, new FreeList([{ base: 0n, limit: ENDLESS }]), 0n, null, (child, offset, count) => {
-    const run = { offset, count };
+  fill(items, new FreeList([{ base: 0n, limit: ENDLESS }]), 0n, null, (child, at, count) => {
+    const run = { at, count };
     if (child.runs.length === 0) child.runs = [run];
     else child.runs.push(run);
-    end = maxOf(end, offset + child.size * BigInt(count));
+    end = maxOf(end, endOf(child, at, count));
   });
   item.size = alignUp(end, window.granule);
 }
@@ -119,16 +119,15 @@ function fill(
 
 /** Gives some of an item their addresses; what is in a window without pins moves along. */
 function moveTo(item: Item, at: bigint, count: number): void {
-  if (item.window) {
-    item.places = [at];
-    for (const child of item.window.items) for (const run of child.runs) moveTo(child, at + run.offset, run.count);
-  } else if (item.count === 1) {
-    item.places = [at];
-  } else {
-    if (item.places.length === 0) item.places = [];
-    for (let i = 0; i < count; i++, at += item.size) item.places.push(at);
-  }
+  const run = { at, count };
+  if (item.places.length === 0) item.places = [run];
+  else item.places.push(run);
+  if (!item.window) return;
+  for (const child of item.window.items) for (const inside of child.runs) moveTo(child, at + inside.at, inside.count);
 }
+
+/** Where a run ends. */
+const endOf = ({ size }: Item, at: bigint, count: number): bigint => at + (count === 1 ? size : size * BigInt(count));
 
 /** Puts what is pinned on root buses, and windows around pins with all that they hold. The CPU addresses taken, or null. */
 function settleRoot(fixed: readonly Item[], segments: readonly Segment[], side: Side): Span[] | null {
@@ -175,7 +174,7 @@ function settle(item: Item, low: bigint, high: bigint, side: Side): Span | null 
   const { fixed, window } = item;
   if (!fixed || fixed.base < low || fixed.limit > high) return null;
   item.left = 0;
-  item.places = [fixed.base];
+  item.places = [{ at: fixed.base, count: 1 }];
   if (!window) return (fixed.base & (item.align - 1n)) === 0n && fixed.limit <= item.ceiling ? fixed : null;
   const { granule, pin } = window;
   if (pin && ((pin.base | (pin.limit + 1n)) & (granule - 1n)) !== 0n) return null;
@@ -191,7 +190,7 @@ function settle(item: Item, low: bigint, high: bigint, side: Side): Span | null 
   const hull = first && last && { base: first.base & -granule, limit: alignUp(last.limit + 1n, granule) - 1n };
   const span = pin ? fillPinned(window, room, free) : hull ? fillAround(hull, window, room, free, side) : null;
   if (!span) return null;
-  item.places = [span.base];
+  item.places = [{ at: span.base, count: 1 }];
   item.size = span.limit - span.base + 1n;
   return span;
 }
@@ -228,7 +227,7 @@ function fillAround(hull: Span, window: WindowDemand, room: Span, free: FreeList
   const put = (item: Item, at: bigint, count: number) => {
     moveTo(item, at, count);
     base = minOf(base, at);
-    limit = maxOf(limit, at + item.size * BigInt(count) - 1n);
+    limit = maxOf(limit, endOf(item, at, count) - 1n);
   };
   const items = freeItems(window);
   const above = () => {

@@ -59,7 +59,7 @@ class PlainPart implements Part {
   }
 
   commit(cursor: bigint): void {
-    this.item.places = [this.#at(cursor)];
+    this.item.places = [{ at: this.#at(cursor), count: 1 }];
   }
 
   mayLie(low: bigint, high: bigint): boolean {
@@ -146,13 +146,13 @@ class WindowPart implements Part {
     if (!order) return;
     commit(order, start);
     if (pin) {
-      this.item.places = [pin.base];
+      this.item.places = [{ at: pin.base, count: 1 }];
       this.item.size = pin.limit - pin.base + 1n;
       return;
     }
-    const lowest = (low: bigint, child: Item) => minOf(low, child.places[0] ?? low);
+    const lowest = (low: bigint, child: Item) => minOf(low, child.places[0]?.at ?? low);
     const base = this.window.items.reduce(lowest, start + order.end) & -granule;
-    this.item.places = [base];
+    this.item.places = [{ at: base, count: 1 }];
     this.item.size = alignUp(start + order.end, granule) - base;
   }
 
