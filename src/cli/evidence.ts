@@ -1,22 +1,19 @@
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { fileTree } from '../host/file-tree.js';
 import { loadCapture, looksLikeCapture, MAX_CAPTURE } from '../import/capture/load.js';
 import type { Missing } from '../import/capture/model.js';
 import { observeCapture } from '../import/capture/observe.js';
 import { observeDeviceTree } from '../import/device-tree.js';
-import { GuestTextReader } from '../import/guest-text.js';
+import { GuestBytesReader } from '../import/guest-bytes.js';
 import type { Observation } from '../import/observation.js';
 import { observeSystem } from '../import/system/read-system.js';
 import { FDT_MAGIC, limits, parseDeviceTree } from '../devicetree/parse.js';
 import { Problem } from '../problem/problem.js';
-import { fileProblem } from './files.js';
+import { fileProblem, piecesOf } from './files.js';
 import type { Io } from './io.js';
 
 /** A text with more bytes than this is not read to its end. */
 const MAX_TEXT = 4 * 1024 * 1024 * 1024;
-/** Bytes of a line that are kept: what is read here has far fewer. */
-const MAX_LINE = 16 * 1024;
 /** Bytes by which a file's kind is told. */
 const HEAD = 4096;
 
@@ -43,7 +40,7 @@ export async function readEvidence(path: string, io: Io, whole: WholeText = () =
       const { list, missing } = observeSystem(fileTree(path));
       return { evidence: { observations: list, missing } };
     }
-    return await readStream(name, path === '-' ? io.stdin() : createReadStream(path), whole);
+    return await readStream(name, path === '-' ? io.stdin() : piecesOf(path), whole);
   } catch (error) {
     if (error instanceof Problem) throw error.where ? error : error.at({ file: name });
     if ((error as NodeJS.ErrnoException).code === undefined) throw error;
@@ -60,7 +57,7 @@ async function readStream(name: string, chunks: AsyncIterable<Uint8Array>, whole
     return step.done ? undefined : step.value;
   };
   for (let chunk = size < HEAD ? await next() : undefined; chunk; chunk = size < HEAD ? await next() : undefined) {
-    parts.push(chunk);
+    parts.push(Buffer.from(chunk));
     size += chunk.length;
   }
   const start = Buffer.concat(parts);
@@ -68,7 +65,7 @@ async function readStream(name: string, chunks: AsyncIterable<Uint8Array>, whole
     for (let chunk = await next(); chunk; chunk = await next()) {
       size += chunk.length;
       if (size > most) throw tooLarge(name, most);
-      parts.push(chunk);
+      parts.push(Buffer.from(chunk));
     }
     return Buffer.concat(parts);
   };
@@ -83,57 +80,14 @@ async function readStream(name: string, chunks: AsyncIterable<Uint8Array>, whole
     return { evidence: { observations: observeCapture(capture, name), missing: capture.missing } };
   }
   if (whole(head)) return { text: new TextDecoder().decode(await all(64 * 1024 * 1024)), name };
-  const reader = new GuestTextReader(name);
-  const lines = new Lines((line) => reader.push(line));
-  lines.push(start);
+  const reader = new GuestBytesReader(name);
+  reader.push(start);
   for (let chunk = await next(); chunk; chunk = await next()) {
     size += chunk.length;
     if (size > MAX_TEXT) throw tooLarge(name, MAX_TEXT);
-    lines.push(chunk);
+    reader.push(chunk);
   }
-  lines.end();
   return { evidence: { observations: reader.finish(), missing: [] } };
-}
-
-/** Cuts bytes into lines. Of a line without end, only its beginning is kept. */
-class Lines {
-  #rest: Buffer = Buffer.alloc(0);
-  #skipping = false;
-
-  constructor(readonly line: (text: string) => void) {}
-
-  push(chunk: Uint8Array): void {
-    const bytes =
-      this.#rest.length > 0
-        ? Buffer.concat([this.#rest, chunk])
-        : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
-    const last = bytes.lastIndexOf(0x0a);
-    if (last >= 0) {
-      let text = bytes.toString('utf8', 0, last);
-      if (this.#skipping) {
-        const end = text.indexOf('\n');
-        text = end < 0 ? '' : text.slice(end + 1);
-        this.#skipping = false;
-        if (end < 0) {
-          this.#rest = Buffer.from(bytes.subarray(last + 1));
-          return;
-        }
-      }
-      for (const line of text.split('\n')) this.line(line);
-    }
-    const rest = bytes.subarray(last + 1);
-    if (rest.length <= MAX_LINE) {
-      this.#rest = Buffer.from(rest);
-      return;
-    }
-    if (!this.#skipping) this.line(rest.toString('utf8', 0, MAX_LINE));
-    this.#skipping = true;
-    this.#rest = Buffer.alloc(0);
-  }
-
-  end(): void {
-    if (this.#rest.length > 0 && !this.#skipping) this.line(this.#rest.toString('utf8'));
-  }
 }
 
 const tooLarge = (name: string, most: number) =>

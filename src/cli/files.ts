@@ -28,19 +28,37 @@ export async function readInput(path: string, io: Io): Promise<Input> {
   }
 }
 
+/** Bytes that are read at once. */
+const PIECE = 0x4_0000;
+
+/** The bytes of a file, piece by piece, all in one buffer: a piece holds good until the next one is asked for. */
+export async function* piecesOf(path: string): AsyncGenerator<Uint8Array> {
+  const file = await open(path);
+  try {
+    const buffer = Buffer.allocUnsafeSlow(PIECE);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, PIECE, null);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
 /** Of a file that is read piece by piece more bytes than this are refused. */
 const MAX_STREAM = 4 * 1024 * 1024 * 1024;
 
 /**
- * The bytes of a file of any kind, piece by piece; `-` is standard input. A byte order mark is left out.
+ * The bytes of a file of any kind, piece by piece; `-` is standard input. A byte order mark is left out. A piece holds good
+ * until the next one is asked for.
  * @throws Problem `input-unreadable`, `input-too-large`
  */
 export async function* streamInput(path: string, io: Io): AsyncGenerator<Uint8Array> {
   const name = path === '-' ? '<stdin>' : path;
   let size = 0;
   try {
-    const chunks: AsyncIterable<Uint8Array> =
-      path === '-' ? io.stdin() : createReadStream(path, { highWaterMark: 1 << 18 });
+    const chunks: AsyncIterable<Uint8Array> = path === '-' ? io.stdin() : piecesOf(path);
     for await (const chunk of chunks) {
       const mark = size === 0 && chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf ? 3 : 0;
       size += chunk.length;

@@ -5,7 +5,7 @@ import { logLine, unquoted, type LogLine } from '../import/log/line.js';
 import { LspciStateReader } from '../import/log/lspci-state.js';
 import { LspciTreeReader } from '../import/log/lspci-tree.js';
 import { tagsIn, type Tag } from '../import/log/markup.js';
-import { LineScanner } from '../import/log/line-scanner.js';
+import { LineScanner, type ScannedLine } from '../import/log/line-scanner.js';
 import {
   messagesIn,
   messageWords,
@@ -14,6 +14,7 @@ import {
   type MessageCode,
   type MessageRule,
 } from '../import/log/messages/messages.js';
+import { WordAutomaton } from '../import/log/word-automaton.js';
 import { resourceEvent, type ResourceEvent } from '../import/log/resource-event.js';
 import { mapEntry, type MapEntry } from '../import/log/resource-map.js';
 import { hostFact, type HostFact } from '../import/log/window-line.js';
@@ -81,7 +82,7 @@ const contextWords = [
   ...['Lockdown', 'write error', 'NCCL', 'CUDA', 'IOMMU', 'iommu', 'No such', 'not permitted', 'Errno', 'efi: Remove'],
 ];
 
-const words = [...messageWords, ...factWords, ...contextWords];
+const automaton = new WordAutomaton([...messageWords, ...factWords, ...contextWords]);
 const firstFact = messageWords.length;
 const firstContext = firstFact + factWords.length;
 
@@ -117,7 +118,7 @@ export class EvidenceReader {
 
   constructor(readonly file: string) {
     this.#guest = new GuestTextReader(file);
-    this.#scanner = new LineScanner(words, (number, found, bytes) => this.#line(number, found, bytes));
+    this.#scanner = new LineScanner(automaton, (line) => this.#line(line));
   }
 
   /** More of the file: any piece of it. */
@@ -153,21 +154,26 @@ export class EvidenceReader {
     };
   }
 
-  #line(number: number, found: readonly number[], bytes: Uint8Array) {
+  #line({ number, words: found, bytes, start, end }: ScannedLine) {
+    const full = this.lines.length >= MOST_KEPT;
+    const logged = isLogged(bytes, start, end);
+    const isLog = full || logged;
+    if (full && !logged) this.#passedOver++;
+    // Nearly all lines of a long log.
+    if (isLog && found.length === 0 && this.#open === undefined) {
+      this.#guest.skip();
+      return;
+    }
     const rules = this.#rulesFor(found);
     const hasFacts =
       found.some((word) => word >= firstFact && word < firstContext) && this.resources.length < MOST_FACTS;
     const hasContext = found.some((word) => word >= firstContext) && this.#context < MOST_CONTEXT;
     const wanted = rules.size > 0 || hasFacts || hasContext || this.#open !== undefined;
-    const full = this.lines.length >= MOST_KEPT;
-    const logged = isLogged(bytes);
-    const isLog = full || logged;
-    if (full && !logged) this.#passedOver++;
     if ((isLog && !wanted) || this.lines.length >= 2 * MOST_KEPT) {
       this.#guest.skip();
       return;
     }
-    const raw = this.#decoder.decode(bytes);
+    const raw = this.#decoder.decode(bytes.subarray(start, end));
     if (isLog && !hasFacts && !hasContext && !this.#open && !mayMatch(rules, raw)) {
       this.#guest.skip();
       return;
@@ -249,14 +255,18 @@ const isCapital = (byte: number | undefined) => byte !== undefined && byte >= 65
 
 /**
  * Whether a line begins as loggers begin theirs: `[    1.234567]`, `<6>[`, `2024-12-06T09`, `Dec  6 09:04`, `[Tue Aug`. Of
- * such lines only those are read that hold a word of {@link words}.
+ * such lines only those are read that hold a word of {@link automaton}.
  */
-function isLogged(bytes: Uint8Array): boolean {
-  const [first, second] = bytes;
+function isLogged(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start < 2) return false;
+  const first = bytes[start];
+  const second = bytes[start + 1];
   if (first === 91) return second === 32 || isDigit(second) || isCapital(second);
   if (first === 60) return isDigit(second);
-  if (isDigit(first)) return bytes[4] === 45 && bytes[7] === 45 && isDigit(bytes[3]) && isDigit(bytes[5]);
-  return isCapital(first) && bytes[3] === 32 && bytes[6] === 32 && bytes[9] === 58 && isDigit(bytes[5]);
+  if (end - start < 10) return false;
+  const at = (index: number) => bytes[start + index];
+  if (isDigit(first)) return at(4) === 45 && at(7) === 45 && isDigit(at(3)) && isDigit(at(5));
+  return isCapital(first) && at(3) === 32 && at(6) === 32 && at(9) === 58 && isDigit(at(5));
 }
 
 function keep<T>(list: T[], found: readonly T[]) {

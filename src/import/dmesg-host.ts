@@ -25,6 +25,11 @@ const arches: readonly (readonly [RegExp, string])[] = [
 
 /** What a kernel's log says of the machine as a whole. */
 export class DmesgHost {
+  /** One of these is in each of its lines. */
+  static readonly openers = [
+    ...['Linux version ', 'ommand line: ', 'ACPI: PCI Root Bridge', 'DMAR: ', 'Booting Linux on '],
+    ...['I-cache on CPU0', 'riscv: base ISA', 'BIOS-provided', 'x86/fpu: '],
+  ];
   #host: Draft<Omit<SeenHost, 'source'>> = {};
   #source: Source | undefined;
   #iommus: SeenIommu[] = [];

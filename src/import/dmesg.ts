@@ -12,7 +12,7 @@ import {
   type SeenResource,
   type Source,
 } from './observation.js';
-import { bdfOf, emptyObservation, type ListingReader } from './reader.js';
+import { bdfOf, deviceDots, emptyObservation, type ListingReader } from './reader.js';
 import { DmesgHost } from './dmesg-host.js';
 import { kernelIndexName, placementEvent, type PlacementEvent } from './dmesg-resource.js';
 
@@ -69,6 +69,9 @@ export class DmesgReader implements ListingReader {
   #bridgeOfBus = new Map<number, FunctionDraft>();
   #hostWindows: SeenHostWindow[] = [];
   readonly #host = new DmesgHost();
+
+  readonly openers = [...deviceDots, 'pci_bus ', ...DmesgHost.openers];
+  readonly idle = true;
 
   constructor(readonly file: string) {}
 

@@ -43,6 +43,16 @@ export class GuestTextReader {
     ];
   }
 
+  /** Words of which one is in every line that counts while the reader is {@link idle}. */
+  get openers(): string[] {
+    return [...new Set(this.#readers.flatMap(({ openers }) => openers))];
+  }
+
+  /** Whether no listing is open: nearly always, in a long log. */
+  get idle(): boolean {
+    return this.#readers.every(({ idle }) => idle);
+  }
+
   /** One line, without its line feed. */
   push(raw: string): void {
     const line = cleanLine(raw, { file: this.file, line: ++this.#line });

@@ -2,7 +2,7 @@ import type { Bdf } from '../pci/bdf.js';
 import type { SeenRootBus } from './host-facts.js';
 import type { GuestLine } from './lines.js';
 import { FunctionTable, MOST_FUNCTIONS, type Observation } from './observation.js';
-import { bdfOf, emptyObservation, type ListingReader } from './reader.js';
+import { bdfOf, deviceDots, emptyObservation, type ListingReader } from './reader.js';
 
 const root = /^root\s+([0-9a-f]{4,8}):\[([0-9a-f]{2})-([0-9a-f]{2})\]$/;
 const object =
@@ -22,6 +22,9 @@ export class HwlocReader implements ListingReader {
   #table = new FunctionTable();
   #roots: SeenRootBus[] = [];
   #above: Open[] = [];
+
+  readonly openers = [...deviceDots, ':['];
+  readonly idle = true;
 
   constructor(readonly file: string) {}
 

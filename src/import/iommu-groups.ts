@@ -23,7 +23,13 @@ export class IommuGroupsReader implements ListingReader {
   #groups = new Map<number, SeenGroup>();
   #group: number | undefined;
 
+  readonly openers = ['IOMMU', '/iommu_groups/'];
+
   constructor(readonly file: string) {}
+
+  get idle(): boolean {
+    return this.#group === undefined;
+  }
 
   take({ text, source }: GuestLine): boolean {
     if (text.includes('/iommu_groups/')) return this.#path(text, source);

@@ -48,6 +48,10 @@ export class ProcResourcesReader implements ListingReader {
   #block: Block | undefined;
   #done: Block[] = [];
 
+  readonly openers = [' : ', 'ioports', 'iomem'];
+  /** A listing goes on, whatever comes between its lines. */
+  readonly idle = true;
+
   constructor(readonly file: string) {
     this.#hint = hintIn(file);
   }

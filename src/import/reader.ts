@@ -4,6 +4,10 @@ import type { Observation } from './observation.js';
 
 /** Reads one kind of listing out of a text that may hold several, line by line. */
 export interface ListingReader {
+  /** A line that holds none of these means nothing to the reader while it is {@link idle}. */
+  readonly openers: readonly string[];
+  /** Nothing is open: no line counts that would not count as the first. */
+  readonly idle: boolean;
   /** True if the line belongs to this kind of listing and was taken. */
   take(line: GuestLine): boolean;
   /** Ends what is being read (a new boot, the end of the text) and gives what was found since the last time. */
@@ -20,5 +24,10 @@ export function bdfOf(segment: string | undefined, bus: string, device: string, 
   };
   return bdf.device < 32 ? bdf : undefined;
 }
+
+const digits = Array.from('0123456789abcdefABCDEF');
+
+/** `:1f.`, the part of a function's address that hardly anything else holds, for every device. */
+export const deviceDots: readonly string[] = digits.flatMap((a) => digits.map((b) => `:${a}${b}.`));
 
 export const emptyObservation = { functions: [], busWindows: [], hostWindows: [], notes: [] } as const;

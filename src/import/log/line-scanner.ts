@@ -1,44 +1,90 @@
-import { WordAutomaton } from './word-automaton.js';
+import type { WordAutomaton } from './word-automaton.js';
 
 /** Bytes of a line that are kept; the rest of it is passed over. */
 const LONGEST_LINE = 0x1_0000;
 /** Words of one line that are counted: a line that has more says nothing. */
 const MOST_WORDS = 256;
 const LINE_FEED = 10;
+const ESCAPE = 27;
 
-/** What is called for each line; `words` are numbers of the words in it, and may repeat. */
-export type TakeLine = (number: number, words: readonly number[], bytes: Uint8Array) => void;
+/** A line where it was found. It holds good until the next one: what is to be kept of it has to be copied. */
+export interface ScannedLine {
+  readonly number: number;
+  /** Numbers of the words in it; they may repeat. */
+  readonly words: readonly number[];
+  /** A control sequence may stand in the middle of a word. */
+  readonly escapes: boolean;
+  readonly bytes: Uint8Array;
+  /** The line is `bytes` from `start` to before `end`, without its line feed. */
+  readonly start: number;
+  readonly end: number;
+}
+
+type Draft = { -readonly [K in keyof ScannedLine]: K extends 'words' ? number[] : ScannedLine[K] };
 
 /** Cuts bytes into lines and says which words each of them holds, chunk by chunk, in memory that does not grow. */
 export class LineScanner {
   readonly #automaton: WordAutomaton;
-  readonly #take: TakeLine;
+  readonly #take: (line: ScannedLine) => void;
   /** The start of a line that the last chunk did not end. */
-  #carry: Uint8Array = new Uint8Array(0);
-  #state = 0;
-  #words: number[] = [];
-  #lines = 0;
+  #carry: Uint8Array | undefined;
+  #carried = 0;
+  readonly #line: Draft = { number: 0, words: [], escapes: false, bytes: new Uint8Array(0), start: 0, end: 0 };
 
-  constructor(words: readonly string[], take: TakeLine) {
-    this.#automaton = new WordAutomaton(words);
+  constructor(automaton: WordAutomaton, take: (line: ScannedLine) => void) {
+    this.#automaton = automaton;
     this.#take = take;
   }
 
   /** Lines that were taken. */
   get lines(): number {
-    return this.#lines;
+    return this.#line.number;
   }
 
+  /** Takes the lines that end in the chunk. Nothing refers to it afterwards. */
   push(chunk: Uint8Array): void {
-    const { classes, next, accepts, sets } = this.#automaton;
-    let words = this.#words;
-    let state = this.#state;
     let start = 0;
-    for (let i = 0; i < chunk.length; i++) {
-      const byte = chunk[i] as number;
+    if (this.#carried > 0) {
+      const end = chunk.indexOf(LINE_FEED);
+      this.#keep(end < 0 ? chunk : chunk.subarray(0, end));
+      if (end < 0) return;
+      this.finish();
+      start = end + 1;
+    }
+    const last = Math.max(start, chunk.lastIndexOf(LINE_FEED) + 1);
+    if (last > start) this.#scan(chunk, start, last);
+    if (last < chunk.length) this.#keep(chunk.subarray(last));
+  }
+
+  /** The last line, where it does not end in a line feed. */
+  finish(): void {
+    if (!this.#carry || this.#carried === 0) return;
+    const length = this.#carried;
+    this.#carried = 0;
+    this.#carry[length] = LINE_FEED;
+    this.#scan(this.#carry, 0, length + 1);
+  }
+
+  #keep(bytes: Uint8Array) {
+    this.#carry ??= new Uint8Array(LONGEST_LINE + 1);
+    const room = LONGEST_LINE - this.#carried;
+    const kept = bytes.length > room ? bytes.subarray(0, room) : bytes;
+    this.#carry.set(kept, this.#carried);
+    this.#carried += kept.length;
+  }
+
+  /** Whole lines: the byte before `to` is a line feed. */
+  #scan(bytes: Uint8Array, from: number, to: number) {
+    const { classes, next } = this.#automaton;
+    let escape = indexOf(bytes, ESCAPE, from);
+    let state = 0;
+    let start = from;
+    this.#line.bytes = bytes;
+    for (let i = from; i < to; i++) {
+      const byte = bytes[i] as number;
       if (byte === LINE_FEED) {
-        this.#end(chunk, start, i, words);
-        if (words.length > 0) words = [];
+        this.#end(start, i, escape < i);
+        if (escape < i) escape = indexOf(bytes, ESCAPE, i);
         start = i + 1;
         state = 0;
         continue;
@@ -46,30 +92,29 @@ export class LineScanner {
       state = next[state + (classes[byte] as number)] as number;
       if (state < 0) {
         state = ~state;
-        if (words.length < MOST_WORDS) words.push(...(sets[(accepts[state] as number) - 1] ?? []));
+        if (i - start < LONGEST_LINE) this.#found(state);
       }
     }
-    this.#words = words;
-    this.#state = state;
-    if (start < chunk.length) this.#carry = joined(this.#carry, chunk.subarray(start));
   }
 
-  /** The last line, where it does not end in a line feed. */
-  finish(): void {
-    if (this.#carry.length > 0) this.#end(this.#carry.subarray(0, 0), 0, 0, this.#words);
+  #found(state: number) {
+    const { accepts, sets } = this.#automaton;
+    const { words } = this.#line;
+    if (words.length < MOST_WORDS) words.push(...(sets[(accepts[state] as number) - 1] ?? []));
   }
 
-  #end(chunk: Uint8Array, start: number, end: number, words: readonly number[]) {
-    const rest = chunk.subarray(start, Math.min(end, start + LONGEST_LINE));
-    const bytes = this.#carry.length > 0 ? joined(this.#carry, rest) : rest;
-    if (this.#carry.length > 0) this.#carry = new Uint8Array(0);
-    this.#take(++this.#lines, words, bytes);
+  #end(start: number, end: number, escapes: boolean) {
+    const line = this.#line;
+    line.number++;
+    line.start = start;
+    line.end = Math.min(end, start + LONGEST_LINE);
+    line.escapes = escapes;
+    this.#take(line);
+    if (line.words.length > 0) line.words = [];
   }
 }
 
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const all = new Uint8Array(Math.min(LONGEST_LINE, a.length + b.length));
-  all.set(a);
-  all.set(b.subarray(0, all.length - a.length), a.length);
-  return all;
+function indexOf(bytes: Uint8Array, byte: number, from: number): number {
+  const at = bytes.indexOf(byte, from);
+  return at < 0 ? Infinity : at;
 }

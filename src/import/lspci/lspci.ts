@@ -10,7 +10,7 @@ import {
   type Observation,
   type Source,
 } from '../observation.js';
-import { bdfOf, emptyObservation, type ListingReader } from '../reader.js';
+import { bdfOf, deviceDots, emptyObservation, type ListingReader } from '../reader.js';
 import {
   capabilityLine,
   controlLine,
@@ -42,7 +42,13 @@ export class LspciReader implements ListingReader {
   #notes: Note[] = [];
   #listings: Pick<Observation, 'functions' | 'notes'>[] = [];
 
+  readonly openers = deviceDots;
+
   constructor(readonly file: string) {}
+
+  get idle(): boolean {
+    return this.#current === undefined;
+  }
 
   take({ text, source }: GuestLine): boolean {
     if (text.trim() === '') {

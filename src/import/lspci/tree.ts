@@ -25,7 +25,13 @@ export class LspciTreeReader implements ListingReader {
   readonly #branches = new Map<number, Branch>();
   #inTree = false;
 
+  readonly openers = ['-['];
+
   constructor(readonly file: string) {}
+
+  get idle(): boolean {
+    return !this.#inTree;
+  }
 
   take({ text, source }: GuestLine): boolean {
     if (rootStart.test(text)) {

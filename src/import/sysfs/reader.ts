@@ -12,7 +12,7 @@ import {
   type Observation,
   type Source,
 } from '../observation.js';
-import { bdfOf, emptyObservation, type ListingReader } from '../reader.js';
+import { bdfOf, deviceDots, emptyObservation, type ListingReader } from '../reader.js';
 import { setAttribute } from './attributes.js';
 import { decodeRows, MOST_ROWS, triple, type Row } from './resource-file.js';
 
@@ -38,9 +38,15 @@ export class SysfsReader implements ListingReader {
   readonly #fromFile: Bdf | undefined;
   #orphan = false;
 
+  readonly openers = [...deviceDots, ' 0x'];
+
   constructor(readonly file: string) {
     const path = /\/resource$/.test(file) ? addressesIn(file) : [];
     this.#fromFile = path.at(-1);
+  }
+
+  get idle(): boolean {
+    return this.#current === undefined && this.#rows.length === 0;
   }
 
   take({ text, source }: GuestLine): boolean {
