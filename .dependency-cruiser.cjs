@@ -4,7 +4,7 @@
  */
 const rows = [
   ['cli', 'web'],
-  ['qemu', 'twin', 'host'],
+  ['qemu', 'twin', 'host', 'ioreq'],
   ['doctor'],
   ['size'],
   ['export', 'guests'],

@@ -1,41 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { deviceOf, ecam, guest, seen, topologies, walk, type Guest } from '../../../test/support/race.js';
+import { ecam, guest, seen, topologies, walk, type Guest } from '../../../test/support/race.js';
+import { attach, expectNoneTorn, whole } from '../../../test/support/race-expect.js';
 import { anyMachine } from '../../../test/machines.js';
 import { AddressRange } from '../../address/range.js';
 import type { Topology } from '../../enumerate/topology.js';
-import { eachFunction, type Machine } from '../../machine/model.js';
 import { Problem } from '../../problem/problem.js';
 import type { DataAbort } from './access.js';
 import { deviceModel } from './device-model.js';
-
-function attach({ servers }: Guest, machine: Machine) {
-  const model = deviceModel(machine, [ecam]);
-  const server = servers.create('qemu', model.handler);
-  for (const range of model.ranges) server.claimMemory(range);
-  server.enable();
-  return { server, model };
-}
-
-/** What a guest sees that starts when the server has long been there. */
-async function whole(machine: Machine): Promise<{ topology: Topology; accesses: number }> {
-  const late = guest({ background: true });
-  attach(late, machine);
-  const topology = await walk(late);
-  const there = machine.hostBridges.flatMap(({ functions }) => [...eachFunction(functions)]);
-  expect(seen(topology).size).toBe(there.length);
-  return { topology, accesses: late.accesses };
-}
-
-/** Every function that was seen is as it is, and of each device either all of them were seen or none. */
-function expectNoneTorn(found: Topology, all: Topology): void {
-  expect(found.findings).toEqual([]);
-  const reference = seen(all);
-  const partial = seen(found);
-  for (const [path, fn] of partial) expect([path, fn]).toEqual([path, reference.get(path)]);
-  const devices = new Set([...partial.keys()].map(deviceOf));
-  expect([...partial.keys()]).toEqual([...reference.keys()].filter((path) => devices.has(deviceOf(path))));
-}
 
 const emptyWalk = 32;
 
