@@ -35,7 +35,7 @@ export async function placeMachine(
     machine.access,
     machine.hosts,
     async (topology) => {
-      const found = toMachine(topology, machine.base, { name: await namer(qmp), reserveAsAsked: true });
+      const found = toMachine(topology, machine.base, { name: await namer(machine, qmp), reserveAsAsked: true });
       const asked = withWishes(found, wanted);
       return machine.constrain?.(asked, notice) ?? asked;
     },
@@ -56,7 +56,7 @@ export async function placeAfterFirmware(
   const topology = await enumerate(machine.access, machine.hosts);
   const base = machine.uefi.base();
   const reserved = [...(base.reserved ?? []), ...heldByOthers(await queryPci(qmp), machine.hosts)];
-  const found = toMachine(topology, { ...base, reserved }, { name: await namer(qmp), reserveAsAsked: true });
+  const found = toMachine(topology, { ...base, reserved }, { name: await namer(machine, qmp), reserveAsAsked: true });
   const asked = withWishes(found, wanted);
   const { plan, moved } = adopt(topology, asked, roomFor(found, asked), within(wanted.timeLimit));
   if (moved.length > 0) notice(`placed anew to make way for what is pinned: ${moved.join(', ')}`);
@@ -106,7 +106,7 @@ function roomFor(found: Machine, asked: Machine): Set<string> {
  */
 export async function placeAgain(machine: PinnableMachine, qmp: Qmp, earlier: Pinned, notice: Notice): Promise<Pinned> {
   const topology = await enumerate(machine.access, machine.hosts);
-  const found = toMachine(topology, machine.base, { name: await namer(qmp) });
+  const found = toMachine(topology, machine.base, { name: await namer(machine, qmp) });
   const { reserved, physicalAddressBits, allowNonPrefetchableInPrefetchable } = earlier.machine;
   const now = { ...found, reserved, physicalAddressBits, allowNonPrefetchableInPrefetchable };
   const solved = solveAgain(machine.constrain?.(now, () => undefined) ?? now, earlier);
@@ -177,7 +177,9 @@ function say({ plan, added, removed, complete }: Solved): string[] {
 }
 
 /** Names functions as the QEMU command line does, the others by address. */
-async function namer(qmp: Qmp): Promise<(fn: SeenFunction) => string> {
+async function namer(machine: PinnableMachine, qmp: Qmp): Promise<(fn: SeenFunction) => string> {
   const names = new Map((await queryPci(qmp)).map((fn) => [`${fn.bus}:${(fn.device << 3) | fn.fn}`, fn.id]));
-  return ({ at }) => names.get(`${at.bus}:${(at.device << 3) | at.fn}`) || formatBdf(at);
+  const awaited = machine.awaited?.();
+  return ({ at }) =>
+    names.get(`${at.bus}:${(at.device << 3) | at.fn}`) || (awaited?.get(formatBdf(at)) ?? formatBdf(at));
 }

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { Exit, Problem } from '../problem/problem.js';
 import type { Mismatch } from '../program/program.js';
+import type { AwaitedFunctions } from './awaited.js';
 import { explainDeath } from './explain.js';
 import { stopped } from './firmware/side.js';
 import { FirmwareWatch } from './firmware/watch.js';
@@ -16,14 +17,15 @@ const MAX_STARTS = 3;
 
 /**
  * Starts QEMU, pins, hands over, and keeps the machine programmed until QEMU ends.
+ * @param awaited what is plugged in while the guest runs
  * @returns the exit code: QEMU's own (128 + n where signal n killed it), or 3 where `verify` found that the guest moved something
  * @throws Problem with exit code 1, 2 or 3; QEMU is gone then
  */
-export async function runQemu(request: RunRequest, report: RunReport): Promise<number> {
+export async function runQemu(request: RunRequest, report: RunReport, awaited?: AwaitedFunctions): Promise<number> {
   const signals = new SignalForwarding();
   const restoreTerminal = rememberTerminal();
   try {
-    return await live(request, report, await start(request, report, signals), signals);
+    return await live(request, report, await start(request, report, signals, awaited), signals);
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== 'qemu-died') throw error;
     // Ended because it was asked to: not a failure to explain.
@@ -44,10 +46,15 @@ interface Started {
   readonly ready: Ready;
 }
 
-async function start(request: RunRequest, report: RunReport, signals: SignalForwarding): Promise<Started> {
+async function start(
+  request: RunRequest,
+  report: RunReport,
+  signals: SignalForwarding,
+  awaited?: AwaitedFunctions,
+): Promise<Started> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await prepare(request, report, signals);
+      return await prepare(request, report, signals, awaited);
     } catch (error) {
       const end = error instanceof Problem ? (error.facts['end'] as QemuEnd | undefined) : undefined;
       const again =
@@ -67,7 +74,12 @@ async function start(request: RunRequest, report: RunReport, signals: SignalForw
 }
 
 /** A machine that QEMU has made, programmed. The code for that is loaded while QEMU makes it. */
-async function prepare(request: RunRequest, report: RunReport, signals: SignalForwarding): Promise<Started> {
+async function prepare(
+  request: RunRequest,
+  report: RunReport,
+  signals: SignalForwarding,
+  awaited?: AwaitedFunctions,
+): Promise<Started> {
   report.stage('starting QEMU');
   const events = { onStderr: report.stderr, onNotice: report.notice };
   const [session, { prepareMachine }] = await Promise.all([
@@ -76,7 +88,14 @@ async function prepare(request: RunRequest, report: RunReport, signals: SignalFo
   ]);
   let reached: Phase | undefined;
   try {
-    const ready = await prepareMachine(session, request, report, (phase) => (reached = phase));
+    await awaited?.use(session);
+    const ready = await prepareMachine(
+      session,
+      request,
+      report,
+      (phase) => (reached = phase),
+      awaited && ((machine) => awaited.beside(machine)),
+    );
     return { session, ready };
   } catch (error) {
     const death = await deathOf(session.process, error, 'while pinbar prepared its machine');

@@ -10,24 +10,34 @@ const drivers: Readonly<Record<BridgeKind, string>> = {
   'pci-bridge': 'pci-bridge',
 };
 
-/** A served function as the value of -device: JSON, because a socket address is an object. */
-export const twinDevice = (socket: string, properties: Readonly<Record<string, string | boolean>>): string =>
-  JSON.stringify({ driver: 'vfio-user-pci', ...properties, socket: { type: 'unix', path: socket } });
+type Properties = Readonly<Record<string, string | boolean>>;
+
+/** A served function as QEMU's `device_add` takes it, and as JSON its `-device`: a socket address is an object. */
+export const twinDevice = (socket: string, properties: Properties) => ({
+  driver: 'vfio-user-pci',
+  ...properties,
+  socket: { type: 'unix', path: socket },
+});
 
 /** Chassis numbers that pinbar's ports begin at: others on the command line usually begin at 1. */
 const FIRST_CHASSIS = 100;
 
+/** Ids of functions that are not there when the guest starts. */
+export interface LateIds {
+  /**
+   * They appear without a word from their ports, so these are without hot-plug: a guest would find the slot occupied and
+   * nothing in it, and switch it off, upon which QEMU would take the device away.
+   */
+  readonly silent: ReadonlySet<string>;
+  /** They are plugged in, and not on the command line. */
+  readonly hotplug: ReadonlySet<string>;
+}
+
 /**
  * The words that make QEMU build a machine's tree: ports and switches, and behind them the served functions.
  * @param sockets paths by the functions' ids; a function without one is left out
- * @param late ids of functions that appear without a word from their ports, so these are without hot-plug: a guest would find
- *   the slot occupied and nothing in it, and switch it off, upon which QEMU would take the device away
  */
-export function twinArguments(
-  machine: Machine,
-  sockets: ReadonlyMap<string, string>,
-  late: ReadonlySet<string> = new Set(),
-): string[] {
+export function twinArguments(machine: Machine, sockets: ReadonlyMap<string, string>, late: LateIds): string[] {
   let chassis = FIRST_CHASSIS;
   return machine.hostBridges.flatMap((host) =>
     [...eachFunction(host.functions)].flatMap(({ fn, parent }) => {
@@ -38,19 +48,25 @@ export function twinArguments(
         const number = kind === 'root-port' || kind === 'downstream-port' ? [`chassis=${chassis++}`] : [];
         const shpc = kind === 'pci-bridge' ? [`chassis_nr=${chassis++ % 0x100}`] : [];
         const silent =
-          number.length > 0 && fn.bridge.functions.some((child) => late.has(child.id)) ? ['hotplug=off'] : [];
+          number.length > 0 && fn.bridge.functions.some((child) => late.silent.has(child.id)) ? ['hotplug=off'] : [];
         return [
           '-device',
           [drivers[kind], `id=${fn.id}`, `bus=${bus}`, `addr=${addr}`, ...number, ...silent, ...shpc].join(','),
         ];
       }
       const socket = sockets.get(fn.id);
+      if (socket === undefined || late.hotplug.has(fn.id)) return [];
       const siblings = parent?.bridge?.functions ?? host.functions;
-      const properties = { id: fn.id, bus, addr, ...(isFirstOfSeveral(fn, siblings) ? { multifunction: true } : {}) };
-      return socket === undefined ? [] : ['-device', twinDevice(socket, properties)];
+      return ['-device', JSON.stringify(twinDevice(socket, propertiesOf(fn, bus, siblings)))];
     }),
   );
 }
+
+/** Where a function is to be, as QEMU's properties have it. */
+export const propertiesOf = (fn: MachineFunction, bus: string, siblings: readonly MachineFunction[]): Properties => ({
+  ...{ id: fn.id, bus, addr: formatSlot(fn.slot) },
+  ...(isFirstOfSeveral(fn, siblings) ? { multifunction: true } : {}),
+});
 
 /** Function 0 has to say that its device has others (hw/pci/pci.c, pci_init_multifunction). */
 const isFirstOfSeveral = ({ slot }: MachineFunction, siblings: readonly MachineFunction[]): boolean =>

@@ -98,7 +98,8 @@ const addressesOf = ({ bars }: CapturedFunction): ReadonlyMap<number, bigint> =>
     }),
   );
 
-function requireServed(functions: readonly TwinFunction[], at: Bdf): TwinFunction {
+/** @throws Problem `twin-unknown` */
+export function requireServed(functions: readonly TwinFunction[], at: Bdf): TwinFunction {
   const fn = functions.find(({ address }) => sameFunction(address, at));
   if (fn) return fn;
   throw new Problem('twin-unknown', `${formatBdf(at)} is not served`, {

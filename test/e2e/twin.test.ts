@@ -81,43 +81,68 @@ section memory sh -c 'echo 1 >/sys/bus/pci/devices/0000:03:00.0/enable'
       }
     });
 
-    it('appear late, are found by a rescan, and get what was kept for them', async () => {
+    it('appear late, silently or plugged in, and get what was kept for them, over a reboot as well', async () => {
       const folder = scratchFolder();
       const file = (name: string) => join(folder, name);
-      const [gpu, nic] = devices as [CapturedFunction, CapturedFunction];
+      const [gpu, nic, , plugged] = devices as [CapturedFunction, CapturedFunction, CapturedFunction, CapturedFunction];
+      const late = [gpu, nic, plugged];
       const path = (fn: CapturedFunction) => `/sys/bus/pci/devices/${inGuest(fn)}`;
+      writeFileSync(file('disk'), '');
+      truncateSync(file('disk'), 2 ** 20);
+      // Nothing is done for the one that is plugged in but to wait; the others are looked for after it.
       const script = `
+section boot count_boots /dev/vda
 section before ls /sys/bus/pci/devices
 echo '@@@ waiting'
+until [ -e ${path(plugged)} ]; do sleep 0.2; done
 until [ -e ${path(gpu)} ] && [ -e ${path(nic)} ]; do sleep 0.2; echo 1 >/sys/bus/pci/rescan; done
 section pci pci_functions
 section dmesg dmesg
+[ "$boots" -gt 1 ] || finish reboot
 `;
       writeInitrd(file('initrd'), { script });
+      // prettier-ignore
+      const disk = ['-drive', `if=none,id=d0,format=raw,file=${file('disk')}`, '-device', 'virtio-blk-pci,drive=d0,addr=1e.0'];
       const run = new RunningPinbar([
         ...['run', '--quiet', '--verify', '--plan-out', file('plan'), '--twin', example],
         // Linux assigns a late device's BARs anew, lowest first; with Enhanced Allocation it may not.
-        ...[
-          '--add',
-          `${formatBdf(gpu.address)}=ea`,
-          '--absent',
-          formatBdf(gpu.address),
-          '--absent',
-          formatBdf(nic.address),
-        ],
-        ...['--', ...guestCommand('11.1', { initrd: file('initrd') })],
+        ...['--add', `${formatBdf(gpu.address)}=ea`],
+        ...['--absent', formatBdf(gpu.address), '--absent', formatBdf(nic.address)],
+        ...['--absent', `${formatBdf(plugged.address)},hotplug`],
+        ...['--', ...guestCommand('11.1', { initrd: file('initrd'), devices: disk })],
       ]);
       await run.shows(/@@@ waiting/);
       run.signal('SIGUSR2');
       const { boots, end, errors } = await run.ended;
 
-      expect(errors).toContain('0009:03:00.0 has appeared');
+      expect(
+        errors
+          .replaceAll(/^pinbar: .* …\n/gm, '')
+          .trimEnd()
+          .split('\n'),
+      ).toEqual([
+        'pinbar: 0009:03:00.0 has appeared',
+        'pinbar: 0009:04:00.0 has appeared',
+        'pinbar: 0009:08:00.0 has been plugged in',
+      ]);
       expect(end).toBe(0);
-      const [boot] = boots as [Boot];
-      const before = output(boot, 'before');
-      for (const fn of devices) expect(before.includes(inGuest(fn))).toBe(fn !== gpu && fn !== nic);
-      expectPlanInGuest(readPlan(file('plan')), boot);
-      expect(output(boot, 'dmesg')).toMatch(/03:00.0: BAR 2 \[mem 0x6b8000000000-.*from Enhanced Allocation/);
+      const [first, second] = boots as [Boot, Boot];
+      const [before, after] = [output(first, 'before'), output(second, 'before')];
+      for (const fn of devices) {
+        expect(before.includes(inGuest(fn))).toBe(!late.includes(fn));
+        expect(after.includes(inGuest(fn))).toBe(true);
+      }
+      for (const boot of [first, second]) expectPlanInGuest(readPlan(file('plan')), boot);
+      const dmesg = output(first, 'dmesg');
+      expect(dmesg).toMatch(/03:00.0: BAR 2 \[mem 0x6b8000000000-.*from Enhanced Allocation/);
+      // Its port has said so, twice; the port of one that appears silently has no slot to say anything.
+      expect(
+        [...dmesg.matchAll(/pcieport (\S+): pciehp: .*(Card present|Link Up)/g)].map((match) => match.slice(1)),
+      ).toEqual([
+        ['0000:06:01.0', 'Card present'],
+        ['0000:06:01.0', 'Link Up'],
+      ]);
+      expect(dmesg).toMatch(/08:00.0: BAR 0 \[mem 0x6f0000000000-0x6f0001ffffff 64bit pref\]: assigned/);
     });
   });
 });

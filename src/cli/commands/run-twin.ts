@@ -1,6 +1,6 @@
 import { formatQemuSize, parseSize } from '../../address/format.js';
 import { GiB } from '../../address/kinds.js';
-import type { Capture } from '../../import/capture/model.js';
+import type { Capture, CapturedFunction } from '../../import/capture/model.js';
 import { parseDevices } from '../../import/machine/chosen.js';
 import { guestMachine } from '../../import/machine/guest-machine.js';
 import { findBoard } from '../../machine/boards/boards.js';
@@ -9,8 +9,10 @@ import { formatBdf, type Bdf } from '../../pci/bdf.js';
 import { Problem } from '../../problem/problem.js';
 import { appendArgs, formatQemuArgs, parseQemuArgs, type QemuCommandLine } from '../../qemu/args/command-line.js';
 import { machineOf, memoryOf } from '../../qemu/args/machine.js';
+import type { AwaitedFunctions } from '../../qemu/awaited.js';
 import { machineTypeOf } from '../../qemu/machines/machine-type.js';
 import { parseAddition } from '../../twin/additions.js';
+import { pluggedTwins, type PluggedTwin } from '../../twin/hotplug.js';
 import { parseLateRule } from '../../twin/late.js';
 import { parseMemory, parseRegionRule } from '../../twin/rules.js';
 import { serveTwins, type Twins } from '../../twin/serve.js';
@@ -25,12 +27,14 @@ export interface WithTwins {
   readonly argv: readonly string[];
   readonly machineFile: { readonly machine: Machine; readonly name: string };
   readonly twins: Twins;
+  /** Of functions that are plugged in. */
+  readonly awaited?: AwaitedFunctions;
 }
 
 /**
  * `pinbar run --twin`: serves the captured functions, and adds to the command line the host's ports and switches with them behind,
  * every BAR to be pinned at its host address.
- * @throws Problem as serveTwins, guestMachine and machineTypeOf do
+ * @throws Problem as serveTwins, guestMachine, machineTypeOf and pluggedTwins do
  */
 export async function withTwins(
   capturePath: string,
@@ -53,16 +57,44 @@ export async function withTwins(
     served.map(([, fn]) => fn),
     { rules, late, additions, memory, notice },
   );
-  const sockets = new Map(served.flatMap(([id], i) => (twins.list[i] ? [[id, twins.list[i].socket] as const] : [])));
-  const lateIds = new Set(
-    served.flatMap(([id, fn]) => (late.some(({ at }) => formatBdf(at) === formatBdf(fn.address)) ? [id] : [])),
-  );
-  const words = [...windowSize(command, guest.machine), ...twinArguments(guest.machine, sockets, lateIds)];
-  return {
-    argv: formatQemuArgs(appendArgs(command, words)),
-    machineFile: { machine: guest.machine, name: capturePath },
-    twins,
-  };
+  try {
+    const sockets = new Map(served.flatMap(([id], i) => (twins.list[i] ? [[id, twins.list[i].socket] as const] : [])));
+    const ruleFor = (fn: CapturedFunction) => late.find(({ at }) => formatBdf(at) === formatBdf(fn.address));
+    const plugged = pluggedTwins(
+      guest.machine,
+      new Map(
+        served.flatMap(([id, fn], i) => (twins.list[i] ? [[id, { twin: twins.list[i], rule: ruleFor(fn) }]] : [])),
+      ),
+    );
+    const hotplug = new Set(plugged.map(({ id }) => id));
+    const silent = new Set(served.flatMap(([id, fn]) => (ruleFor(fn) && !hotplug.has(id) ? [id] : [])));
+    const words = [
+      ...windowSize(command, guest.machine),
+      ...twinArguments(guest.machine, sockets, { silent, hotplug }),
+    ];
+    return {
+      argv: formatQemuArgs(appendArgs(command, words)),
+      machineFile: { machine: guest.machine, name: capturePath },
+      twins,
+      ...(plugged.length > 0 ? { awaited: await awaitedFunctions(plugged, twins, served) } : {}),
+    };
+  } catch (error) {
+    await twins.close();
+    throw error;
+  }
+}
+
+/** Those that are plugged in when `twins.late` says so. */
+async function awaitedFunctions(
+  plugged: readonly PluggedTwin[],
+  { late }: Twins,
+  served: readonly (readonly [string, CapturedFunction])[],
+): Promise<AwaitedFunctions> {
+  const { AwaitedFunctions } = await import('../../qemu/awaited.js');
+  const awaited = new AwaitedFunctions(plugged);
+  const ids = new Map(served.map(([id, { address }]) => [formatBdf(address), id]));
+  late.plugInBy(({ fn }) => awaited.plugIn(ids.get(formatBdf(fn.address)) ?? ''));
+  return awaited;
 }
 
 const passable = (capture: Capture): Bdf[] => passableFunctions(capture).map(({ address }) => address);

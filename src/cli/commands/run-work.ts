@@ -2,13 +2,14 @@ import { parseTimeLimit } from '../../pin/time-limit.js';
 import type { Machine } from '../../machine/model.js';
 import type { PlanResult } from '../../place/plan.js';
 import { Exit, Problem } from '../../problem/problem.js';
-import type { LateDevices } from '../../twin/late.js';
+import type { RunReport } from '../../qemu/prepare.js';
 import { work, type Context } from '../context.js';
 import { readMachine, writePlan } from '../documents.js';
 import { styleFor, type Io } from '../io.js';
 import { Progress } from '../progress.js';
 import { renderPlan, renderResult } from '../render/result.js';
 import type { RunFlags } from './flags.js';
+import type { WithTwins } from './run-twin.js';
 
 export async function run(this: Context, flags: RunFlags, ...argv: string[]): Promise<void> {
   await work(this, async (io) => {
@@ -54,7 +55,7 @@ async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promis
   const { withTwins } = await import('./run-twin.js');
   const rehearsal = await withTwins(flags.twin, flags, argv, io, (text) => progress.line(text));
   try {
-    return await runOn(rehearsal.argv, rehearsal.machineFile, flags, progress, io, rehearsal.twins.late);
+    return await runOn(rehearsal.argv, rehearsal.machineFile, flags, progress, io, rehearsal);
   } finally {
     await rehearsal.twins.close();
   }
@@ -66,7 +67,7 @@ async function runOn(
   flags: RunFlags,
   progress: Progress,
   io: Io,
-  late?: LateDevices,
+  { twins, awaited }: Partial<Pick<WithTwins, 'twins' | 'awaited'>> = {},
 ): Promise<number> {
   const [{ parsePinOption }, { parseReserveOption }, { parseSplitRam }, { runRequest }, { runQemu }] =
     await Promise.all([
@@ -89,11 +90,11 @@ async function runOn(
     notice: (text) => progress.line(text),
   });
   try {
-    return await runQemu(request, {
+    const report: RunReport = {
       stage: (text) => progress.stage(text, text === 'running'),
       notice: (text) => progress.line(text),
       stderr: (chunk) => io.stderr.write(chunk.toString('utf8')),
-      programming: (state) => (state === 'begins' ? late?.show() : late?.hide()),
+      programming: (state) => (state === 'begins' ? twins?.late.show() : twins?.late.hide()),
       replanned: async (plan) => {
         if (flags.planOut !== undefined) await writePlan(flags.planOut, plan);
       },
@@ -106,7 +107,8 @@ async function runOn(
           io.stderr.write(await renderNotes(machine, plan));
         }
       },
-    });
+    };
+    return await runQemu(request, report, awaited);
   } catch (error) {
     progress.end();
     if (!(error instanceof Problem) || error.code !== 'no-plan') throw error;

@@ -93,8 +93,8 @@ export const runCommand = buildCommand<RunFlags, string[], Context>({
         variadic: true,
         optional: true,
         brief:
-          'With --twin: this function is an empty slot at first, and appears after that many seconds, or when SIGUSR2 comes',
-        placeholder: 'ADDRESS[@SECONDS]',
+          'With --twin: this function is an empty slot at first; it appears after that many seconds, or at SIGUSR2',
+        placeholder: 'ADDRESS[@SECONDS][,hotplug]',
       },
       twinMemory: {
         kind: 'parsed',

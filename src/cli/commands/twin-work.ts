@@ -1,12 +1,12 @@
 import { chosenFunctions, indexOf, parseDevices } from '../../import/machine/chosen.js';
 import { formatBdf } from '../../pci/bdf.js';
-import { Exit } from '../../problem/problem.js';
+import { Exit, Problem } from '../../problem/problem.js';
 import { interrupted } from '../../twin/interrupt.js';
 import { parseAddition } from '../../twin/additions.js';
-import { parseLateRule } from '../../twin/late.js';
+import { parseLateRule, type LateRule } from '../../twin/late.js';
 import { twinDevice } from '../../twin/qemu-arguments.js';
 import { parseMemory, parseRegionRule } from '../../twin/rules.js';
-import { serveTwins, type Twin } from '../../twin/serve.js';
+import { requireServed, serveTwins, type Twin } from '../../twin/serve.js';
 import { work, type Context } from '../context.js';
 import { styleFor, type Io } from '../io.js';
 import { Progress } from '../progress.js';
@@ -18,7 +18,9 @@ import type { TwinFlags } from './flags.js';
 export async function twin(this: Context, flags: TwinFlags, ...files: string[]): Promise<void> {
   await work(this, async (io) => {
     const rules = (flags.region ?? []).map(parseRegionRule);
-    const late = (flags.absent ?? []).map(parseLateRule);
+    const absent = (flags.absent ?? []).map(parseLateRule);
+    const pluggedIn = pluggedByHand(absent);
+    const late = absent.filter(({ hotplug }) => !hotplug);
     const additions = (flags.add ?? []).map(parseAddition);
     const memory = parseMemory(flags.memory);
     const capture = await readCapture(files, io);
@@ -29,9 +31,14 @@ export async function twin(this: Context, flags: TwinFlags, ...files: string[]):
     const progress = new Progress(io.stderr, false);
     const ended = interrupted();
     const twins = await serveTwins(served, { rules, late, additions, memory, notice: (text) => progress.line(text) });
-    twins.late.followClients();
     try {
-      io.stdout.write(flags.json ? asJson(twins.list) : asText(twins.list, io));
+      twins.late.followClients();
+      for (const { at } of absent)
+        requireServed(
+          twins.list.map(({ fn }) => fn),
+          at,
+        );
+      io.stdout.write(flags.json ? asJson(twins.list, pluggedIn) : asText(twins.list, pluggedIn, io));
       progress.line('serving until it is interrupted');
       await ended;
     } finally {
@@ -41,30 +48,61 @@ export async function twin(this: Context, flags: TwinFlags, ...files: string[]):
   });
 }
 
-/** A root port of its own for each, and the twin behind it. */
-const argumentsOf = (list: readonly Twin[]): string[] =>
-  list.flatMap(({ fn, socket }, i) => {
-    const name = formatBdf(fn.address).replace(/[:.]/g, '-');
-    const bus = `port-${name}`;
-    return [
-      ...['-device', `pcie-root-port,id=${bus},chassis=${i + 1}`],
-      ...['-device', twinDevice(socket, { id: `dev-${name}`, bus })],
-    ];
-  });
+/**
+ * The addresses of functions that are plugged in, which whoever has the QEMU has to do.
+ * @throws Problem `twin-absent` where it is to be done at some time
+ */
+function pluggedByHand(rules: readonly LateRule[]): ReadonlySet<string> {
+  const plugged = rules.filter(({ hotplug }) => hotplug);
+  const timed = plugged.find(({ after }) => after !== undefined);
+  if (timed) {
+    const name = formatBdf(timed.at);
+    throw new Problem(
+      'twin-absent',
+      `${name} cannot be plugged in at some time: that is for QEMU's monitor to do, which is not pinbar's here`,
+      {
+        hint: `leave @SECONDS out, and the command to do it with is printed; pinbar run --twin does it itself`,
+      },
+    );
+  }
+  return new Set(plugged.map(({ at }) => formatBdf(at)));
+}
+
+const idOf = ({ fn }: Twin) => formatBdf(fn.address).replace(/[:.]/g, '-');
+const deviceOf = (twin: Twin) => twinDevice(twin.socket, { id: `dev-${idOf(twin)}`, bus: `port-${idOf(twin)}` });
+
+/** A root port of its own for each, and the twin behind it unless it is plugged in. */
+const argumentsOf = (list: readonly Twin[], pluggedIn: ReadonlySet<string>): string[] =>
+  list.flatMap((twin, i) => [
+    ...['-device', `pcie-root-port,id=port-${idOf(twin)},chassis=${i + 1}`],
+    ...(pluggedIn.has(formatBdf(twin.fn.address)) ? [] : ['-device', JSON.stringify(deviceOf(twin))]),
+  ]);
+
+/** What plugs them in, for QEMU's QMP monitor. */
+const commandsOf = (list: readonly Twin[], pluggedIn: ReadonlySet<string>) =>
+  list
+    .filter(({ fn }) => pluggedIn.has(formatBdf(fn.address)))
+    .map((twin) => ({ execute: 'device_add', arguments: deviceOf(twin) }));
 
 const hex4 = (value: number) => value.toString(16).padStart(4, '0');
 
-const asJson = (list: readonly Twin[]): string => {
+const asJson = (list: readonly Twin[], pluggedIn: ReadonlySet<string>): string => {
   const twins = list.map(({ fn, socket }) => ({
     address: formatBdf(fn.address),
     vendor: `0x${hex4(fn.vendor)}`,
     device: `0x${hex4(fn.device)}`,
     socket,
   }));
-  return `${JSON.stringify({ pinbar: 1, twins, qemuArguments: argumentsOf(list) }, null, 2)}\n`;
+  const document = {
+    pinbar: 1,
+    twins,
+    qemuArguments: argumentsOf(list, pluggedIn),
+    hotplug: commandsOf(list, pluggedIn),
+  };
+  return `${JSON.stringify(document, null, 2)}\n`;
 };
 
-function asText(list: readonly Twin[], io: Io): string {
+function asText(list: readonly Twin[], pluggedIn: ReadonlySet<string>, io: Io): string {
   const style = styleFor(io.stdout, io.env);
   const table = renderTable<Twin>(
     [
@@ -75,7 +113,9 @@ function asText(list: readonly Twin[], io: Io): string {
     list,
     style.bold,
   );
-  const words = argumentsOf(list).map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word}'`));
+  const words = argumentsOf(list, pluggedIn).map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word}'`));
   const lines = words.flatMap((word, i) => (i % 2 === 0 ? [`  ${word} ${words[i + 1] ?? ''}`] : []));
-  return `${table}\n${style.bold('QEMU’s arguments (10.1 and later)')}\n${lines.join(' \\\n')}\n`;
+  const commands = commandsOf(list, pluggedIn).map((command) => `  ${JSON.stringify(command)}\n`);
+  const plug = commands.length > 0 ? `\n${style.bold('QMP commands that plug in')}\n${commands.join('')}` : '';
+  return `${table}\n${style.bold('QEMU’s arguments (10.1 and later)')}\n${lines.join(' \\\n')}\n${plug}`;
 }

@@ -34,8 +34,8 @@ export const twinCommand = buildCommand<TwinFlags, string[], Context>({
         parse: String,
         variadic: true,
         optional: true,
-        brief: 'This function is an empty slot at first, and appears after that many seconds, or when SIGUSR2 comes',
-        placeholder: 'ADDRESS[@SECONDS]',
+        brief: 'This function is an empty slot at first; it appears after that many seconds, or at SIGUSR2',
+        placeholder: 'ADDRESS[@SECONDS][,hotplug]',
       },
       memory: {
         kind: 'parsed',

@@ -39,6 +39,8 @@ export interface PinnableMachine {
   locate?(): Promise<void>;
   /** Once all is programmed: whether what QEMU will tell the guest holds the plan. Throws Problem where it does not. */
   check?(plan: Plan): Promise<void>;
+  /** Functions that are not in QEMU yet though their registers answer: addresses, such as `0000:01:00.0`, and ids. */
+  awaited?(): ReadonlyMap<string, string>;
   /** Firmware that has enumerated, with pinbar's driver in it. */
   readonly uefi: UefiSide;
 }
