@@ -64,6 +64,8 @@ function barSize(text: string, size: bigint, type: BarType): bigint {
 
 /** What the BARs of one device want of one window of the port above: in bytes; 0 where there is none. */
 export interface WindowNeed {
+  /** Of each BAR. */
+  readonly sizes: readonly bigint[];
   /** Packed, largest first. */
   readonly size: bigint;
   /** Of the largest BAR. */
@@ -79,6 +81,7 @@ export const windowOf = ({ type, prefetchable }: BarNeed): WindowKind =>
 export function windowNeed({ bars }: DeviceNeed, kind: WindowKind): WindowNeed {
   const sizes = bars.filter((bar) => windowOf(bar) === kind).map(({ size }) => size);
   return {
+    sizes,
     size: sizes.reduce((sum, size) => sum + size, 0n),
     align: sizes.reduce((most, size) => (size > most ? size : most), 0n),
   };

@@ -13,11 +13,24 @@ import { windowNeed, type DeviceNeed } from './need.js';
 
 /** PlatformGetFirstNonAddress (OvmfPkg/Library/PlatformInitLib/MemDetect.c): more is ignored. */
 const MOST_OVMF = 1n << 44n;
-/** PlatformAddressWidthFromCpuid: OVMF uses no more address bits. */
-const OVMF_BITS = 47;
+/** PlatformAddressWidthFromCpuid: OVMF uses no more address bits (2022.11: 47; later ones 46, with four levels of page tables). */
+const OVMF_BITS = 46;
 const LEAST_BITS = 36;
+/** Of x86. */
+const MOST_BITS = 52;
 /** PcdPciMmio64Size in OvmfPkg/OvmfPkgX64.dsc. */
 const BUILT_IN = 32n * GiB;
+
+/** Whose address bits OVMF believes (PlatformAddressWidthFromCpuid): 40 is what QEMU says without being told. */
+const vendors = [
+  {
+    name: 'Intel',
+    believes: (bits: number) => bits === 36 || bits === 39 || bits >= 41,
+    said: '36, 39, and 41 or more',
+  },
+  { name: 'AMD', believes: (bits: number) => bits >= 40, said: '40 or more' },
+] as const;
+type Vendor = (typeof vendors)[number];
 
 const powerOfTwoDown = (value: bigint) => 1n << BigInt(value.toString(2).length - 1);
 const bitsFor = (end: bigint) => (end - 1n).toString(2).length;
@@ -75,18 +88,15 @@ function ovmfAnswers(
   if (total === 0n) return [];
   const works = (size: bigint) => ovmfPlaces(machine, wide, aperture(machine, size));
   const size = smallest(total, MOST_OVMF, works);
-  const bits = bitsForOvmf(devices, ram, wide);
+  const widths = vendors.map((vendor) => ({ vendor, bits: bitsForOvmf(devices, ram, wide, vendor) }));
   const where = 'OVMF, machine q35';
   const option = '-fw_cfg name=opt/ovmf/X-PciMmio64Mb,string';
+  const enough = [...new Set(widths.map(({ bits }) => bits))].filter((bits) => bits !== undefined);
   const eighth =
-    bits === undefined
+    enough.length === 0
       ? 'no number of address bits makes its default aperture large enough'
-      : `OVMF 2022.11 and later need no such option with ${bits} address bits or more: they take the last eighth of the address space`;
-  const seabios = predict(machine, parseGuests('seabios'));
-  const end = seabios.functions
-    .flatMap(({ bars }) => bars)
-    .reduce((top, bar) => maxOf(top, bar.address + bar.size), 0n);
-  const seabiosBits = Math.max(LEAST_BITS, bitsFor(end));
+      : `OVMF 2022.11 and later need no such option with ${Math.max(41, ...enough)} address bits or more: they take the last eighth of the address space`;
+  const seabios = bitsForSeabios(devices, ram);
   return [
     size === undefined
       ? { stack: 'ovmf', option, where, value: null, why: `its 16 TiB do not hold these BARs; ${eighth}`, by: 'model' }
@@ -101,45 +111,67 @@ function ovmfAnswers(
             smaller: { value: String((size - GiB) / MiB), fails: 'a BAR finds no place; OVMF rounds up to whole GiB' },
             by: 'model',
           },
-    ...(bits === undefined
-      ? []
-      : [
-          {
-            stack: 'cpu' as const,
-            option: '-cpu …,phys-bits',
-            where: 'OVMF 2022.11 and later, nothing else said',
-            value: String(bits),
-            why: `${1n << BigInt(bits - 3) > BUILT_IN ? `an eighth of 2^${bits}` : 'the aperture of 32 GiB that is built in'} holds all; with -cpu host, host-phys-bits-limit must not be below, nor the host IOMMU's width where devices are passed through`,
-            ...(1n << BigInt(bits - 3) > BUILT_IN
-              ? { smaller: { value: String(bits - 1), fails: `an eighth of 2^${bits - 1} is too small` } }
-              : {}),
-            by: 'model' as const,
-          },
-          {
-            stack: 'libvirt' as const,
-            option: '<cpu><maxphysaddr mode="emulate" bits="…"/>',
-            where: 'OVMF 2022.11 and later, nothing else said',
-            value: String(bits),
-            why: 'the same as phys-bits',
-            by: 'source' as const,
-          },
-        ]),
+    ...(enough.length === 1 ? widths.slice(0, 1) : widths).flatMap(({ vendor, bits }) =>
+      bits === undefined ? [] : widthAnswers(vendor, bits, enough.length === 1),
+    ),
     {
       stack: 'cpu',
       option: '-cpu …,phys-bits',
       where: 'SeaBIOS',
-      value: seabios.stopped === undefined ? String(seabiosBits) : null,
+      value: typeof seabios === 'number' ? String(seabios) : null,
       why:
-        seabios.stopped === undefined
-          ? `SeaBIOS takes what it needs above RAM, and needs to be told nothing; its last BAR ends at 2^${bitsFor(end)} or below`
-          : `SeaBIOS cannot place them: ${seabios.stopped}`,
+        typeof seabios === 'number'
+          ? `SeaBIOS needs to be told nothing: it takes what it needs, up to 1.16.2 right above RAM, later below the end of the address space; its last BAR ends at 2^${seabios} or below`
+          : `SeaBIOS cannot place them: ${seabios}`,
+      ...(typeof seabios === 'number' && seabios > LEAST_BITS
+        ? {
+            smaller: {
+              value: String(seabios - 1),
+              fails: `BARs end above 2^${seabios - 1}, and Linux takes none there`,
+            },
+          }
+        : {}),
       by: 'model',
     },
   ];
 }
 
+/** How to say that OVMF has enough with so many address bits. */
+function widthAnswers({ name, believes, said }: Vendor, bits: number, anyVendor: boolean): SizeAnswer[] {
+  const where = `OVMF 2022.11 and later, nothing else said, ${anyVendor ? 'any CPU' : `an ${name} CPU`}`;
+  const isEighth = 1n << BigInt(bits - 3) > BUILT_IN;
+  const fails =
+    anyVendor || believes(bits - 1)
+      ? `an eighth of 2^${bits - 1} is too small`
+      : `OVMF takes ${said} for true of this CPU, and makes do with the 32 GiB that are built in`;
+  return [
+    {
+      stack: 'cpu',
+      option: '-cpu …,phys-bits',
+      where,
+      value: String(bits),
+      why: `${isEighth ? `an eighth of 2^${bits}` : 'the aperture of 32 GiB that is built in'} holds all; with -cpu host, host-phys-bits-limit must not be below, nor the host IOMMU's width where devices are passed through`,
+      ...(isEighth ? { smaller: { value: String(bits - 1), fails } } : {}),
+      by: 'model',
+    },
+    {
+      stack: 'libvirt',
+      option: '<cpu><maxphysaddr mode="emulate" bits="…"/>',
+      where,
+      value: String(bits),
+      why: 'the same as phys-bits',
+      by: 'source',
+    },
+  ];
+}
+
 /** The fewest address bits with which OVMF's own aperture does. */
-function bitsForOvmf(devices: readonly DeviceNeed[], ram: bigint, wide: ReadonlySet<string>): number | undefined {
+function bitsForOvmf(
+  devices: readonly DeviceNeed[],
+  ram: bigint,
+  wide: ReadonlySet<string>,
+  { believes }: Vendor,
+): number | undefined {
   for (let bits = LEAST_BITS + 1; bits <= OVMF_BITS; bits++) {
     const eighth = 1n << BigInt(bits - 3);
     let machine: Machine;
@@ -151,11 +183,35 @@ function bitsForOvmf(devices: readonly DeviceNeed[], ram: bigint, wide: Readonly
     }
     const end = 1n << BigInt(bits);
     // PlatformDynamicMmioWindow: an eighth, where it is more than the aperture that is built in.
-    const high = eighth > BUILT_IN ? AddressRange.sized(end - eighth, eighth) : aperture(machine, BUILT_IN);
+    const high =
+      believes(bits) && eighth > BUILT_IN ? AddressRange.sized(end - eighth, eighth) : aperture(machine, BUILT_IN);
     if (high.base < memoryEnd(machine) || high.limit >= end) continue;
     if (ovmfPlaces(machine, wide, high)) return bits;
   }
   return undefined;
+}
+
+/** The fewest address bits that reach all that SeaBIOS places, whatever its version; or why it cannot. */
+function bitsForSeabios(devices: readonly DeviceNeed[], ram: bigint): number | string {
+  let failure = 'no number of address bits does';
+  for (let bits = LEAST_BITS; bits <= MOST_BITS; bits++) {
+    let machine: Machine;
+    try {
+      machine = machineWith(devices, { arch: 'x86_64', ram, physicalAddressBits: bits });
+    } catch {
+      // The board refuses so few.
+      continue;
+    }
+    const results = (['seabios', 'seabios-1.16.3'] as const).map((name) => predict(machine, parseGuests(name)));
+    const stopped = results.find((result) => result.stopped !== undefined)?.stopped;
+    if (stopped !== undefined) failure = stopped;
+    const end = results
+      .flatMap(({ functions }) => functions)
+      .flatMap(({ bars }) => bars)
+      .reduce((top, bar) => maxOf(top, bar.address + bar.size), 0n);
+    if (stopped === undefined && end <= 1n << BigInt(bits)) return bits;
+  }
+  return failure;
 }
 
 /**

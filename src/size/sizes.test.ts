@@ -23,8 +23,8 @@ describe('devices described by their BARs', () => {
       ['dev1', 'mem64 true 549755813888', 'io false 256'],
     ]);
     expect(devices.map((one) => windowNeed(one, 'memory'))).toEqual([
-      { size: (64n << 20n) + 4096n, align: 64n << 20n },
-      { size: 0n, align: 0n },
+      { sizes: [64n << 20n, 4096n], size: (64n << 20n) + 4096n, align: 64n << 20n },
+      { sizes: [], size: 0n, align: 0n },
     ]);
   });
 

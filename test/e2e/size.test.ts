@@ -5,7 +5,7 @@ import { devicesOfBars } from '../../src/size/need.js';
 import { sizesFor } from '../../src/size/sizes.js';
 import { output, readFunctions, type Boot } from '../lab/console.js';
 import { writeInitrd } from '../lab/initrd.js';
-import { fastKernelArguments, firmwareFile, kernelImage, qemuBinary } from '../lab/lab.js';
+import { firmwareFile } from '../lab/lab.js';
 import { guestCommand } from '../lab/pinbar.js';
 import { runToEnd } from '../lab/run.js';
 import { describeInLab, scratchFolder } from '../lab/suite.js';
@@ -58,31 +58,56 @@ describeInLab('pinbar size, aarch64', ['qemu-10.0', 'linux-6.12', 'guest'], () =
   });
 });
 
+const bootPc = async (words: readonly string[], seconds = 170) => {
+  const initrd = initrdIn(scratchFolder(), 'x86_64');
+  const command = guestCommand('10.0', { arch: 'x86_64', memory: '1G', devices: words, initrd });
+  return placed((await runToEnd(command as [string, ...string[]], { seconds })).boots[0]);
+};
+
+/** OVMF, without a word on its aperture. */
+function ovmf(): string[] {
+  const vars = join(scratchFolder(), 'vars.fd');
+  copyFileSync(firmwareFile('2025.02', 'x86_64', 'vars'), vars);
+  const code = firmwareFile('2025.02', 'x86_64', 'code');
+  return [
+    ...['-drive', `if=pflash,format=raw,unit=0,readonly=on,file=${code}`],
+    ...['-drive', `if=pflash,format=raw,unit=1,snapshot=on,file=${vars}`],
+  ];
+}
+
 describeInLab(
-  'pinbar size, OVMF',
+  'pinbar size, q35',
   ['qemu-10.0-x86_64', 'linux-6.12-x86_64', 'guest-x86_64', 'edk2-2025.02-x86_64'],
   () => {
     it('X-PciMmio64Mb: OVMF places everything with it, and not with the next smaller value', async () => {
       const { value, smaller } = answer(['128GiB*2'], GiB, /X-PciMmio64Mb/, /OVMF/);
-      const folder = scratchFolder();
-      const initrd = initrdIn(folder, 'x86_64');
-      const vars = join(folder, 'vars.fd');
-      copyFileSync(firmwareFile('2025.02', 'x86_64', 'vars'), vars);
-      const boot = async (megabytes: string) => {
-        // prettier-ignore
-        const command: [string, ...string[]] = [
-        qemuBinary('10.0', 'x86_64'), '-machine', 'q35', '-cpu', 'max', '-m', '1G',
-        '-nographic', '-nodefaults', '-serial', 'stdio', '-no-reboot',
-        '-drive', `if=pflash,format=raw,unit=0,readonly=on,file=${firmwareFile('2025.02', 'x86_64', 'code')}`,
-        '-drive', `if=pflash,format=raw,unit=1,snapshot=on,file=${vars}`,
-        '-fw_cfg', `name=opt/ovmf/X-PciMmio64Mb,string=${megabytes}`, ...behindPorts(2, '128G'),
-        '-kernel', kernelImage('6.12', 'x86_64'), '-initrd', initrd, '-append', fastKernelArguments.x86_64,
-      ];
-        return placed((await runToEnd(command, { seconds: 170 })).boots[0]);
-      };
+      const boot = (megabytes: string) =>
+        bootPc([
+          ...[...ovmf(), '-fw_cfg', `name=opt/ovmf/X-PciMmio64Mb,string=${megabytes}`],
+          ...behindPorts(2, '128G'),
+        ]);
       expect([value, smaller]).toEqual(['262144', '261120']);
       expect(await boot(value)).toBe(2);
       expect(await boot(smaller)).toBeLessThan(2);
     });
+
+    it.each([
+      { firmware: 'OVMF', vendor: 'GenuineIntel', where: /OVMF.* Intel/, bits: '39' },
+      { firmware: 'OVMF', vendor: 'AuthenticAMD', where: /OVMF.* AMD/, bits: '40' },
+      { firmware: 'SeaBIOS', vendor: 'AuthenticAMD', where: /SeaBIOS/, bits: '37' },
+    ])(
+      'phys-bits: $firmware on $vendor places everything with $bits, and not with one less',
+      async ({ firmware, vendor, where, bits }) => {
+        const { value, smaller } = answer(['64GiB'], GiB, /phys-bits$/, where);
+        expect(value).toBe(bits);
+        const boot = (width: string) =>
+          bootPc([
+            ...['-cpu', `max,vendor=${vendor},phys-bits=${width}`],
+            ...[...(firmware === 'OVMF' ? ovmf() : []), ...behindPorts(1, '64G')],
+          ]);
+        expect(await boot(value)).toBe(1);
+        expect(await boot(smaller)).toBe(0);
+      },
+    );
   },
 );
