@@ -1,5 +1,5 @@
 import { fromHex } from './lines.js';
-import type { Placement, ResourceName, Space, UnassignedReason } from './observation.js';
+import type { Draft, Placement, ResourceName, Space, UnassignedReason } from './observation.js';
 
 /** What one kernel line says of one resource. */
 export interface PlacementEvent {
@@ -16,9 +16,8 @@ export interface PlacementEvent {
 
 const subject =
   /^(?:(can't claim|disabling) )?(?:(VF )?BAR (\d{1,2})|(ROM)|(bridge window)|reg (?:0x)?([0-9a-f]{2,3})|VF\(n\) BAR(\d) space)(?=[: ])/;
-const resource = /\[(mem|io) +([^\]]{1,80})\]/;
-const span = /^0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})/;
-const sized = /^size 0x([0-9a-f]{1,16})/;
+const resource =
+  /\[(mem|io) +(?:0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})|size 0x([0-9a-f]{1,16})|(?=[^\]]))([^\]]{0,80})\]/;
 const shadowedRom = /^Video device with shadowed ROM at \[mem 0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})/;
 
 /** Verbs around the range: `BAR 0: assigned [mem …]` before Linux 6.6, `BAR 0 [mem …]: assigned` since. */
@@ -32,7 +31,7 @@ const standing =
 
 /** Reads a line about one resource of a function; undefined where it says nothing of where the resource lies. */
 export function placementEvent(message: string): PlacementEvent | undefined {
-  const shadow = shadowedRom.exec(message);
+  const shadow = message.startsWith('Video ') ? shadowedRom.exec(message) : null;
   if (shadow?.[1]) {
     return {
       name: 'rom',
@@ -44,42 +43,58 @@ export function placementEvent(message: string): PlacementEvent | undefined {
   }
   const head = subject.exec(message);
   const range = head ? resource.exec(message) : null;
-  if (!head || !range?.[2]) return undefined;
-  const before = message
-    .slice(head[0].length, range.index)
-    .replace(/^[: ]+/, '')
-    .trim();
-  const after = message.slice(range.index + range[0].length).replace(/^[: ]+/, '');
-  const named = nameOf(head, range[1] === 'io' ? 'io' : 'memory', range[2]);
+  if (!head || !range) return undefined;
+  const before = afterColons(message, head[0].length, range.index).trimEnd();
+  const after = afterColons(message, range.index + range[0].length, message.length);
+  const flags = range[5] ?? '';
+  const named = nameOf(head, range[1] === 'io' ? 'io' : 'memory', flags);
   if (!named) return undefined;
-  const bounds = span.exec(range[2]);
-  const [base, limit] = bounds?.[1] && bounds[2] ? [fromHex(bounds[1]), fromHex(bounds[2])] : [];
+  const base = range[2] === undefined ? undefined : fromHex(range[2]);
+  const limit = range[3] === undefined ? undefined : fromHex(range[3]);
   // `disabling bridge window [mem 0x0-0xffffffffffffffff disabled]`: that range is none.
   const disabling = head[1] === 'disabling';
   const closed = disabling || (base !== undefined && limit !== undefined && limit < base);
-  const size = base !== undefined && limit !== undefined && !closed ? limit - base + 1n : sizeOf(range[2]);
-  const common = {
-    ...named,
-    space: range[1] === 'io' ? 'io' : 'memory',
-    wide: range[2].includes('64bit'),
-    prefetchable: range[2].includes(' pref'),
-    ...(size === undefined ? {} : { size }),
-  } as const;
-  if (disabling) return { ...common, placement: { state: 'closed' } };
+  const asked = range[4] === undefined ? undefined : fromHex(range[4]);
+  const size = base !== undefined && limit !== undefined && !closed ? limit - base + 1n : asked;
   const verb = head[1] ?? (before === '' ? after : before);
-  const failure = failures.find(([pattern]) => pattern.test(verb));
-  if (failure) return { ...common, placement: { state: 'unassigned', why: failure[1] } };
-  // `bridge window [mem …] to [bus 01] add_size 1000` is what sizing asks for, not where the window is.
-  if ((verb !== '' && !standing.test(verb)) || base === undefined) return undefined;
-  // Kernels do not print windows that they find closed: this is a sizing line, cut.
-  if (closed && verb === '') return undefined;
-  return { ...common, placement: closed ? { state: 'closed' } : { state: 'assigned', address: base } };
+  const placement = placementOf(verb, disabling, closed, base);
+  if (!placement) return undefined;
+  const event: Draft<PlacementEvent> = {
+    space: range[1] === 'io' ? 'io' : 'memory',
+    wide: flags.includes('64bit'),
+    prefetchable: flags.includes(' pref'),
+    placement,
+  };
+  if (named.name !== undefined) event.name = named.name;
+  if (named.index !== undefined) event.index = named.index;
+  if (size !== undefined) event.size = size;
+  return event;
 }
 
-const sizeOf = (text: string): bigint | undefined => {
-  const match = sized.exec(text);
-  return match?.[1] ? fromHex(match[1]) : undefined;
-};
+function placementOf(
+  verb: string,
+  disabling: boolean,
+  closed: boolean,
+  base: bigint | undefined,
+): Placement | undefined {
+  if (disabling) return { state: 'closed' };
+  if (verb !== '') {
+    const failure = failures.find(([pattern]) => pattern.test(verb));
+    if (failure) return { state: 'unassigned', why: failure[1] };
+    // `bridge window [mem …] to [bus 01] add_size 1000` is what sizing asks for, not where the window is.
+    if (!standing.test(verb)) return undefined;
+  }
+  // Kernels do not print windows that they find closed: this is a sizing line, cut.
+  if (base === undefined || (closed && verb === '')) return undefined;
+  return closed ? { state: 'closed' } : { state: 'assigned', address: base };
+}
+
+/** A part of a text without the colons and spaces that it begins with. */
+function afterColons(text: string, from: number, to: number): string {
+  let at = from;
+  while (at < to && (text.charCodeAt(at) === 58 || text.charCodeAt(at) === 32)) at++;
+  return text.slice(at, to);
+}
 
 function nameOf(
   head: RegExpExecArray,

@@ -4,9 +4,9 @@ import { fromHex, type GuestLine } from './lines.js';
 import {
   bdfKey,
   MOST_FUNCTIONS,
+  type Draft,
   type FunctionDraft,
   type Observation,
-  type Placement,
   type ResourceName,
   type SeenHostWindow,
   type SeenResource,
@@ -205,7 +205,11 @@ function settle({ fn, resources, numbered }: BootFunction): FunctionDraft {
 function resourceFrom(event: PlacementEvent, name: ResourceName | null, source: Source): SeenResource {
   const { space, wide, prefetchable, size } = event;
   const isWindow = name === 'io' || name === 'memory' || name === 'prefetchable';
-  const kind = space === 'io' || isWindow ? {} : { wide, prefetchable };
-  const placement: Placement = event.placement;
-  return { name, space, ...kind, ...(size === undefined ? {} : { size }), placement, numbers: 'kernel', source };
+  const resource: Draft<SeenResource> = { name, space, placement: event.placement, numbers: 'kernel', source };
+  if (space !== 'io' && !isWindow) {
+    resource.wide = wide;
+    resource.prefetchable = prefetchable;
+  }
+  if (size !== undefined) resource.size = size;
+  return resource;
 }

@@ -133,7 +133,7 @@ class BootCounter {
 
   startsWith(line: GuestLine): boolean {
     const early = line.text.startsWith('Booting Linux on ');
-    if (!early && !/^Linux version \d/.test(line.text)) return false;
+    if (!early && !(line.text.startsWith('Linux version ') && /^Linux version \d/.test(line.text))) return false;
     // /proc/version in a script's output looks the same, without the time stamps that this log has.
     if (this.#stamped && line.time === undefined) return false;
     this.#stamped ||= line.time !== undefined;

@@ -28,7 +28,7 @@ export function logLine(raw: string, source: Source, boot = 0): LogLine {
   const line = cleanLine(unquoted(kept), source);
   const inner = line.time === undefined && line.text.includes('] ') ? innerStamp.exec(line.text) : null;
   const end = kept.endsWith('\r') ? kept.slice(0, -1) : kept;
-  if (!inner) return { ...line, raw: end, boot };
-  const text = line.text.slice(inner.index + inner[0].length);
-  return { ...line, text: inner[1] ? text.replace(/(?:\\n)?["'`][^"'`]*$/, '') : text, raw: end, boot };
+  const whole = inner ? line.text.slice(inner.index + inner[0].length) : line.text;
+  const text = inner?.[1] ? whole.replace(/(?:\\n)?["'`][^"'`]*$/, '') : whole;
+  return line.time === undefined ? { text, source, raw: end, boot } : { text, time: line.time, source, raw: end, boot };
 }

@@ -1,7 +1,7 @@
 import { AddressRange } from '../../address/range.js';
 import type { Bdf } from '../../pci/bdf.js';
 import { fromHex } from '../lines.js';
-import type { ResourceName, Space } from '../observation.js';
+import type { Draft, ResourceName, Space } from '../observation.js';
 import { bdfOf } from '../reader.js';
 import type { LogLine } from './line.js';
 
@@ -112,20 +112,22 @@ export function resourceEvent(line: LogLine): ResourceEvent | undefined {
   const asked = first[2] === undefined ? range?.size : fromHex(first[2]);
   const size = asked === 0n ? undefined : asked;
   const need = /cannot fit 0x([0-9a-f]{1,16})/.exec(message)?.[1];
-  return {
+  const event: Draft<ResourceEvent> = {
     address,
-    ...(driver === undefined ? {} : { driver }),
     verb,
-    ...named,
     space,
     wide: flags.includes('64bit'),
     prefetchable: flags.includes('pref'),
-    ...(size === undefined ? {} : { size }),
-    ...(range === undefined ? {} : { range }),
-    ...(verb === 'conflict' ? { other: otherOf(message, second) } : {}),
-    ...(need === undefined ? {} : { need: fromHex(need) }),
     line,
   };
+  if (driver !== undefined) event.driver = driver;
+  if (named.name !== undefined) event.name = named.name;
+  if (named.index !== undefined) event.index = named.index;
+  if (size !== undefined) event.size = size;
+  if (range !== undefined) event.range = range;
+  if (verb === 'conflict') event.other = otherOf(message, second);
+  if (need !== undefined) event.need = fromHex(need);
+  return event;
 }
 
 function rangeOf(match: RegExpExecArray | undefined): AddressRange | undefined {

@@ -38,7 +38,7 @@ export class SysfsReader implements ListingReader {
   readonly #fromFile: Bdf | undefined;
   #orphan = false;
 
-  readonly openers = [...deviceDots, ' 0x'];
+  readonly openers = [...deviceDots, ...Array.from('0123456789abcdef', (digit) => `${digit} 0x`)];
 
   constructor(readonly file: string) {
     const path = /\/resource$/.test(file) ? addressesIn(file) : [];
