@@ -32,16 +32,18 @@ function property({ name, value }: Property): string {
     .join(', ')};`;
 }
 
-/** `ranges` and the like read better an entry at a time: three cells of a PCI address, two each of another and of a size. */
+/** Cells of an entry: of addresses here two each, of a PCI address three. */
+const entryWidths: Readonly<Record<string, number>> = {
+  reg: 5,
+  'assigned-addresses': 5,
+  'pinbar,ioreq-server-ranges': 4,
+  'mmio-background-regions': 6,
+};
+
+/** `ranges` and the like read better an entry at a time. */
 function tuples(name: string, cells: readonly string[]): (readonly string[])[] {
-  const width =
-    name === 'ranges'
-      ? cells.length % 8 === 0 && cells.length % 7 !== 0
-        ? 8
-        : 7
-      : name === 'reg' || name === 'assigned-addresses'
-        ? 5
-        : 0;
+  const windows = cells.length % 8 === 0 && cells.length % 7 !== 0 ? 8 : 7;
+  const width = name === 'ranges' ? windows : (entryWidths[name] ?? 0);
   if (width === 0 || cells.length % width !== 0) return [cells];
   return Array.from({ length: cells.length / width }, (_, i) => cells.slice(i * width, (i + 1) * width));
 }

@@ -2,9 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { oneOfEverything, sourceOf } from '../../../test/support/export-source.js';
 import { describeWith } from '../../../test/support/tools.js';
+import { AddressRange } from '../../address/range.js';
+import { memoryRanges } from '../../devicetree/memory.js';
 import { parseDeviceTree } from '../../devicetree/parse.js';
 import { pciHostBridges } from '../../devicetree/pci.js';
 import { cellsOf, findNode } from '../../devicetree/tree.js';
+import { xenGuest } from '../../devicetree/xen.js';
 import { exportXen, exportXenDomain } from './dom0less.js';
 import { exportXl } from './xl.js';
 
@@ -44,7 +47,7 @@ describeWith('dtc', 'dtc', () => {
     return parseDeviceTree(new Uint8Array(stdout));
   };
 
-  it('compiles the fragment, which has the windows of the plan', async () => {
+  it('compiles the fragment, which has the windows of the plan and what is reserved', async () => {
     const source = await sourceOf(oneOfEverything);
     const tree = compiled(exportXen(source).content as string);
     expect(pciHostBridges(tree)).toMatchObject([
@@ -54,14 +57,26 @@ describeWith('dtc', 'dtc', () => {
         windows: source.plan.hostBridges[0]!.windows,
       },
     ]);
+    expect(memoryRanges(tree).reserved).toEqual([
+      { name: 'reserved@8000000', range: AddressRange.sized(0x8000000n, 0x100000n), noMap: true },
+    ]);
   });
 
-  it('compiles the domain’s node: config space reads as ones where nobody answers', async () => {
-    const tree = compiled(exportXenDomain(await sourceOf(oneOfEverything)).content as string);
-    const domain = findNode(tree, '/chosen/domU1')!.node;
-    expect(cellsOf(domain, 'mmio-background-regions')).toEqual([
-      0x40, 0x10000000, 0, 0x10000000, 0xffffffff, 0xffffffff,
-    ]);
-    expect(cellsOf(domain, 'memory')).toEqual([0, 4 << 20]);
+  it('compiles the domain’s node, which with the fragment is a guest: what answers before its IOREQ server, and what that claims', async () => {
+    const source = await sourceOf(oneOfEverything);
+    const domain = compiled(exportXenDomain(source).content as string);
+    expect(cellsOf(findNode(domain, '/chosen/domU1')!.node, 'memory')).toEqual([0, 4 << 20]);
+    const guest = xenGuest([domain, compiled(exportXen(source).content as string)]);
+    expect(guest.domain).toEqual({
+      path: '/chosen/domU1',
+      trapUnmapped: false,
+      background: [{ range: AddressRange.sized(0x4010000000n, 0x10000000n), value: (1n << 64n) - 1n }],
+      ioreqRanges: [
+        AddressRange.sized(0x4010000000n, 0x10000000n),
+        ...source.plan.hostBridges[0]!.windows.map(({ cpuBase, size }) => AddressRange.sized(cpuBase, size)),
+      ],
+    });
+    expect(guest.hosts.map(({ path }) => path)).toEqual(['/passthrough/pcie@4010000000']);
+    expect(guest.reserved).toHaveLength(1);
   });
 });
