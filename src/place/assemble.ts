@@ -113,10 +113,13 @@ function windowOf(windows: readonly Item[], kind: WindowKind): AddressRange | nu
 /** Takes the places of a function in the order in which `demandOf` asks for them. */
 function plannedFunction(fn: MachineFunction, address: PlannedFunction['address'], places: Both): PlannedFunction {
   const { id, rom, sriov } = fn;
-  const bars = fn.bars.map(({ index, type, prefetchable, size, pin }): PlannedBar => {
+  // A loop, for there are many of them: `map` would make a closure for each function.
+  const bars = new Array<PlannedBar>(fn.bars.length);
+  let i = 0;
+  for (const { index, type, prefetchable, size, pin } of fn.bars) {
     const at = type === 'io' ? places.io.next() : places.memory.next();
-    return { index, type, prefetchable, size, address: at, pinned: pin !== undefined };
-  });
+    bars[i++] = { index, type, prefetchable, size, address: at, pinned: pin !== undefined };
+  }
   if (!rom && !sriov) return { id, address, bars };
   const plannedRom = rom && { size: rom.size, address: places.memory.next(), pinned: rom.pin !== undefined };
   const { totalVfs: count = 0 } = sriov ?? {};

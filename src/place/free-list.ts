@@ -44,10 +44,12 @@ export class FreeList {
    * `align`; looks from gap `from` on.
    */
   lowest(from: Gap | null, low: bigint, high: bigint, size: bigint, align: bigint, shift: bigint): Fit | null {
+    const [last, up, mask] = [size - 1n, align - 1n - shift, -align];
     for (let gap = from; gap !== null && gap.low <= high; gap = gap.next) {
-      const start = gap.low > low ? gap.low : low;
-      const at = ((start - shift + align - 1n) & -align) + shift;
-      const end = at + size - 1n;
+      // Most gaps are too small, or empty: that is seen with the least arithmetic.
+      if (gap.high - gap.low < last) continue;
+      const at = (((gap.low > low ? gap.low : low) + up) & mask) + shift;
+      const end = at + last;
       if (end <= gap.high && end <= high) return { gap, at };
     }
     return null;
