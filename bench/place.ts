@@ -5,15 +5,21 @@ import { checkPlan } from '../test/check/check-plan.js';
 import { validMachine } from '../test/check/layouts.js';
 import { bump, firstFit } from './allocators.js';
 import { segmentOf } from './machines.js';
-import { collectGarbage, least, median, timed } from './measure.js';
+import { collectGarbage, least, median, timed, timedOnProcessor } from './measure.js';
 import { limit, type Cell, type Report } from './report.js';
 
 const SIZES = [1024, 8192, 65_536] as const;
 const PINNED = 0.1;
-const RUNS = 3;
+const SHARES = [PINNED, 0] as const;
+const RUNS = 15;
+/** Of the same work in machines of each size, after {@link UNTIMED} more for the compiler. */
+const ROUNDS = 5;
+const UNTIMED = 2;
 const SORTED = 1_000_000;
 /** Small machines for the rate of success, each family. */
 const CASES = 400;
+/** Larger ones whose windows end where their contents do. */
+const HARD = { sizes: [60, 120], cases: 40, pins: 0.3, steps: 300_000 } as const;
 
 /** The solver, on its own: full segments for time and memory, small random machines for success. */
 export async function measurePlace(): Promise<Report> {
@@ -23,33 +29,31 @@ export async function measurePlace(): Promise<Report> {
     sorts.push((await timed(() => numbers.sort())).ms);
   }
   const sort = least(sorts);
-  // The compiler has seen the code before anything is timed, whatever the size.
-  for (let run = 0; run < 8; run++) place(segmentOf(8192, PINNED, run));
-  const sizes = [];
-  for (const size of SIZES) sizes.push(await measureSize(size, PINNED));
-  const free = [];
-  for (const size of SIZES) free.push(await measureSize(size, 0));
-  const largest = sizes.at(-1);
-  const growth = (largest?.perFunction ?? NaN) / (sizes[0]?.perFunction ?? NaN);
+  const growth = SHARES.map((share) => measureGrowth(share));
+  const sizes: Awaited<ReturnType<typeof measureSize>>[] = [];
+  for (const share of SHARES) for (const size of SIZES) sizes.push(await measureSize(size, share));
+  const largest = sizes.find(({ functions, share }) => functions === SIZES.at(-1) && share === PINNED);
   return {
     part: 'place',
     tables: [
       {
-        title: `Full buses, two BARs a function, best of ${RUNS} or more`,
-        columns: [
-          'functions',
-          'BARs',
-          'pinned',
-          'outcome',
-          'ms',
-          'us/function',
-          'bytes/function',
-          'bump',
-          'ms',
-          'first fit',
-          'ms',
-        ],
-        rows: [...sizes, ...free].map(({ row }) => row),
+        title: `Full buses, two BARs a function; one machine again and again, best of ${RUNS}`,
+        columns: ['functions', 'BARs', 'pinned', 'outcome', 'ms', 'bytes/function', 'bump', 'ms', 'first fit', 'ms'],
+        rows: sizes.map(({ row }) => row),
+      },
+      {
+        title: `The same, ${SIZES.at(-1)} functions in all, each machine another and all plans kept; median of ${ROUNDS} rounds`,
+        columns: ['functions', 'machines', 'pinned', 'us/function', 'of processor time', 'again and again, best'],
+        rows: growth.flatMap(({ rows }, i) =>
+          rows.map(({ functions, wall, processor }): Cell[] => {
+            const alone = sizes.find((size) => size.functions === functions && size.share === SHARES[i]);
+            const again = ((alone?.ms ?? NaN) / functions) * 1000;
+            return [
+              ...[String(functions), SIZES[2] / functions, `${(SHARES[i] ?? 0) * 100} %`],
+              ...[median(wall), median(processor), again],
+            ];
+          }),
+        ),
       },
       {
         title: 'Beside it, in the same run',
@@ -61,17 +65,49 @@ export async function measurePlace(): Promise<Report> {
         columns: ['', 'place %', 'median ms', 'worst ms', 'bump %', 'median ms', 'first fit %', 'median ms'],
         rows: await families(),
       },
+      {
+        title: `Tight windows, ${HARD.pins * 100} % pinned, ${HARD.cases} a row, at most ${HARD.steps} steps`,
+        columns: ['functions', 'placed', 'undecided', 'median ms', 'worst ms', 'of processor time'],
+        rows: hard(),
+      },
     ],
     limits: [
-      limit('time per function, 65,536 against 1,024', growth, 2, ' x'),
+      ...growth.map(({ ratio }, i) =>
+        limit(`time per function, 65,536 against 1,024, ${(SHARES[i] ?? 0) * 100} % pinned`, ratio, 2, ' x'),
+      ),
       limit(`65,536 functions against the sort`, (largest?.ms ?? NaN) / sort, 6, ' x'),
     ],
     skipped: [],
   };
 }
 
-async function measureSize(functions: number, pinned: number) {
-  const machine = segmentOf(functions, pinned);
+/**
+ * The same number of functions as machines of each size, in turn, so that all sizes have the same share of what else costs
+ * time: memory that has not been seen before, and the garbage collector, which moves every plan that is kept.
+ */
+function measureGrowth(share: number) {
+  const rows = SIZES.map((functions) => ({ functions, wall: [] as number[], processor: [] as number[] }));
+  const ratios: number[] = [];
+  for (let round = -UNTIMED; round < ROUNDS; round++) {
+    const took = rows.map(({ functions, wall, processor }) => {
+      const machines = Array.from({ length: SIZES[2] / functions }, (_, seed) => segmentOf(functions, share, seed + 1));
+      collectGarbage();
+      const { ms, processorMs, value } = timedOnProcessor(() => machines.map((machine) => place(machine)));
+      const failed = value.find(({ status }) => status !== 'placed');
+      if (failed) throw new Error(`a machine of ${functions} functions is ${failed.status}`);
+      if (round >= 0) {
+        wall.push((ms / SIZES[2]) * 1000);
+        processor.push((processorMs / SIZES[2]) * 1000);
+      }
+      return processorMs;
+    });
+    if (round >= 0) ratios.push((took.at(-1) ?? NaN) / (took[0] ?? NaN));
+  }
+  return { rows, ratio: median(ratios) };
+}
+
+async function measureSize(functions: number, share: number) {
+  const machine = segmentOf(functions, share);
   const all = [...eachFunction(machine.hostBridges[0]?.functions ?? [])].map(({ fn }) => fn);
   const bars = all.flatMap((fn) => fn.bars);
   if (all.length !== functions) throw new Error(`the machine has ${all.length} functions, not ${functions}`);
@@ -79,8 +115,7 @@ async function measureSize(functions: number, pinned: number) {
   const heap = bytesKept(() => Array.from({ length: copies }, () => place(machine))) / copies;
   const times: number[] = [];
   let outcome: string = 'none';
-  // A small machine is over before the compiler has seen the code: as often as it takes.
-  for (let run = 0; run < Math.max(RUNS, 32_768 / functions); run++) {
+  for (let run = 0; run < RUNS; run++) {
     const { ms, value } = await timed(() => place(machine));
     times.push(ms);
     outcome = value.status;
@@ -95,11 +130,29 @@ async function measureSize(functions: number, pinned: number) {
     bars.filter(({ pin }) => pin !== undefined).length,
     outcome,
     ms,
-    (ms / functions) * 1000,
     Math.round(heap / functions),
     ...[yes(one.value), one.ms, yes(other.value), other.ms],
   ];
-  return { ms, perFunction: ms / functions, row };
+  return { functions, share, ms, row };
+}
+
+/** What greedy allocators give up on, and what takes the exact search long. */
+function hard(): Cell[][] {
+  return HARD.sizes.map((functions) => {
+    const { pins, cases, steps } = HARD;
+    const results = Array.from({ length: cases }, (_, seed) => {
+      const machine = validMachine({ seed, functions, pins, tight: true, busPins: false, hosts: 1 });
+      const { ms, processorMs, value } = timedOnProcessor(() => place(machine, { remedies: false, steps }));
+      if (value.status !== 'undecided' && !isPlan(value, machine)) throw new Error(`seed ${seed} is ${value.status}`);
+      return { ms, processorMs, status: value.status };
+    });
+    const times = results.map(({ ms }) => ms);
+    const count = (status: PlanResult['status']) => results.filter((one) => one.status === status).length;
+    return [
+      ...[String(functions), count('placed'), count('undecided'), median(times), Math.max(...times)],
+      Math.max(...results.map(({ processorMs }) => processorMs)),
+    ];
+  });
 }
 
 /** What stays on the heap of the result of `work`. */
