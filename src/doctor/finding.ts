@@ -1,4 +1,6 @@
 import type { LogLine } from '../import/log/line.js';
+import type { AddressRange } from '../address/range.js';
+import type { ResourceName } from '../import/observation.js';
 
 /** What can be wrong, or look so: docs/doctor.md. */
 export const causes = [
@@ -97,8 +99,38 @@ export interface Candidate extends Finding {
   readonly missing?: readonly Missing[];
 }
 
+/** `own`: as the guest places by itself. `other`: something else decided. `open`: the input does not tell. */
+export const verdicts = ['own', 'other', 'open'] as const;
+export type Verdict = (typeof verdicts)[number];
+
+/** A BAR, ROM, VF BAR group or bridge window that a log shows elsewhere than a model puts it. Bus addresses. */
+export interface Difference {
+  readonly address: string;
+  /** `numbers`: the bus number itself differs. */
+  readonly what: ResourceName | 'numbers';
+  readonly shown: AddressRange | null;
+  readonly predicted: AddressRange | null;
+  readonly line: LogLine;
+}
+
+/** Whether what a kernel log shows is the order in which firmware or kernel place by themselves. */
+export interface PlacedBy {
+  /** Whose order, as `pinbar predict --guest` has it: `linux-6.12`. */
+  readonly guest: string;
+  readonly verdict: Verdict;
+  /** One or two sentences. */
+  readonly summary: string;
+  readonly evidence: readonly LogLine[];
+  /** What lies elsewhere than the guest would put it. */
+  readonly differs: readonly Difference[];
+  /** What would tell what is open. */
+  readonly missing: readonly Missing[];
+}
+
 export interface Diagnosis {
   /** The main cause first. */
   readonly findings: readonly Finding[];
   readonly missing: readonly Missing[];
+  /** Whether what kernel logs show is the order in which their guests place by themselves. */
+  readonly placedBy?: readonly PlacedBy[];
 }

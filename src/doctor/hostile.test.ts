@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import * as v from 'valibot';
 import { diagnose } from './diagnose.js';
 import { diagnosisToJson } from './json.js';
+import { withPlacement } from './oracle/with-placement.js';
 import { EvidenceReader, gather, type FileEvidence } from './read.js';
 import { diagnosisSchema } from './schema.js';
 
@@ -12,6 +13,12 @@ const folder = new URL('samples/', import.meta.url);
 const lines = readdirSync(folder)
   .filter((name) => name.endsWith('.txt'))
   .flatMap((name) => readFileSync(new URL(name, folder), 'utf8').trimEnd().split('\n'));
+/** Logs of whole boots, which are held against what the guests' models do. */
+const boots = readdirSync(new URL('placed-by/', folder)).map((name) =>
+  readFileSync(new URL(`placed-by/${name}`, folder), 'utf8')
+    .trimEnd()
+    .split('\n'),
+);
 
 const read = (bytes: Uint8Array, piece = bytes.length || 1): FileEvidence => {
   const reader = new EvidenceReader('hostile.txt');
@@ -21,11 +28,12 @@ const read = (bytes: Uint8Array, piece = bytes.length || 1): FileEvidence => {
 
 /** Diagnoses, and holds the diagnosis against its schema and its text. */
 function examine(text: string): void {
-  const json = diagnosisToJson(diagnose(gather([read(new TextEncoder().encode(text))])));
+  const evidence = gather([read(new TextEncoder().encode(text))]);
+  const json = diagnosisToJson(withPlacement(diagnose(evidence), evidence));
   v.parse(diagnosisSchema, json);
   const there = text.split('\n').map((line) => line.replace(/\r$/, ''));
-  for (const { evidence } of json.findings) {
-    for (const one of evidence) expect(there[one.line - 1]?.startsWith(one.text.slice(0, 4096))).toBe(true);
+  for (const { evidence: cited } of [...json.findings, ...(json.placedBy ?? [])]) {
+    for (const one of cited) expect(there[one.line - 1]?.startsWith(one.text.slice(0, 4096))).toBe(true);
   }
 }
 
@@ -46,6 +54,24 @@ describe('hostile input', () => {
       { numRuns: 400 },
     );
   });
+
+  it('logs of whole boots, in which lines are gone, out of order and with other numbers', () => {
+    const digits = fc.array(fc.tuple(fc.nat(200), digit), { minLength: 1, maxLength: 3 });
+    const change = fc.record({ at: fc.nat(1000), digits, drop: fc.boolean(), to: fc.nat(1000) });
+    fc.assert(
+      fc.property(fc.constantFrom(...boots), fc.array(change, { maxLength: 12 }), (boot, changes) => {
+        const changed = [...boot];
+        for (const { at, digits: digitsOf, drop, to } of changes) {
+          const [line = ''] = changed.splice(at % changed.length, 1);
+          const letters = Array.from(line);
+          for (const [i, other] of digitsOf) if (/[0-9a-f]/.test(letters[i] ?? '')) letters[i] = other;
+          if (!drop) changed.splice(to % changed.length, 0, letters.join(''));
+        }
+        examine(changed.join('\n'));
+      }),
+      { numRuns: 150 },
+    );
+  }, 120_000);
 
   it('any bytes, in any pieces', () => {
     fc.assert(

@@ -47,5 +47,9 @@ export const ask = {
     command: 'the complete log of the VMM, with -v or the like',
     why: 'the BARs and windows that it gave the device',
   },
+  wholeLog: {
+    command: 'sudo dmesg; or sudo journalctl -k -b, where the beginning is lost',
+    why: 'the whole log of the boot, from its first line: whether anything else than the kernel placed',
+  },
   kernelLog: { command: 'sudo dmesg', why: 'the whole log of the boot: what was found, placed, refused' },
 } as const;

@@ -1,5 +1,16 @@
 import * as v from 'valibot';
-import { causes, confidences, places } from './finding.js';
+import { causes, confidences, places, verdicts } from './finding.js';
+
+const cited = v.object({
+  file: v.string(),
+  line: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  text: v.pipe(v.string(), v.description('The line as it stands in the file.')),
+});
+
+const span = v.pipe(
+  v.nullable(v.object({ base: v.string(), limit: v.string() })),
+  v.description('Bus addresses, both ends included; null: no address, or a closed window.'),
+);
 
 /**
  * A diagnosis as JSON. The schema is the one source of the type and of `schema/doctor.schema.json`.
@@ -14,16 +25,7 @@ export const diagnosisSchema = v.pipe(
           confidence: v.pipe(v.picklist(confidences), v.description('certain: proved from the input.')),
           fault: v.pipe(v.boolean(), v.description('False: nothing has to be repaired.')),
           summary: v.string(),
-          evidence: v.pipe(
-            v.array(
-              v.object({
-                file: v.string(),
-                line: v.pipe(v.number(), v.integer(), v.minValue(1)),
-                text: v.pipe(v.string(), v.description('The line as it stands in the file.')),
-              }),
-            ),
-            v.minLength(1),
-          ),
+          evidence: v.pipe(v.array(cited), v.minLength(1)),
           proof: v.pipe(v.string(), v.description('The arithmetic or the reasoning.')),
           remedies: v.array(v.object({ change: v.string(), where: v.picklist(places), why: v.string() })),
         }),
@@ -33,6 +35,36 @@ export const diagnosisSchema = v.pipe(
     missing: v.pipe(
       v.array(v.object({ command: v.string(), why: v.string() })),
       v.description('What to run for what the input leaves open.'),
+    ),
+    placedBy: v.optional(
+      v.pipe(
+        v.array(
+          v.object({
+            guest: v.pipe(v.string(), v.description('Whose order, as predict --guest has it: linux-6.12.')),
+            verdict: v.pipe(
+              v.picklist(verdicts),
+              v.description('own: as the guest places by itself; other: something else decided; open: not to be told.'),
+            ),
+            summary: v.string(),
+            evidence: v.array(cited),
+            differs: v.array(
+              v.object({
+                function: v.string(),
+                bar: v.pipe(
+                  v.union([v.number(), v.string()]),
+                  v.description(
+                    'A BAR’s number, rom, vf0 to vf5, io, memory, prefetchable, or numbers: the bus number.',
+                  ),
+                ),
+                shown: span,
+                predicted: span,
+              }),
+            ),
+            missing: v.array(v.object({ command: v.string(), why: v.string() })),
+          }),
+        ),
+        v.description('Per kernel log: whether firmware and kernel placed as they do by themselves.'),
+      ),
     ),
   }),
   v.title('pinbar diagnosis'),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { diagnose } from '../../src/doctor/diagnose.js';
 import type { Diagnosis } from '../../src/doctor/finding.js';
+import { withPlacement } from '../../src/doctor/oracle/with-placement.js';
 import { EvidenceReader, gather } from '../../src/doctor/read.js';
 import { sharedFolder } from '../support/shared.js';
 
@@ -25,7 +26,8 @@ const open = (name: string) => {
     reader.pushBytes(bytes);
     return reader.finish();
   });
-  return { report, texts, diagnosis: diagnose(gather(parts)) };
+  const evidence = gather(parts);
+  return { report, texts, diagnosis: withPlacement(diagnose(evidence), evidence) };
 };
 
 const cited = ({ findings }: Diagnosis, cause: string) =>
@@ -40,9 +42,14 @@ describe.skipIf(!folder)('public reports', () => {
     expect(report.causeEvidence.filter((line) => lines.includes(line))).not.toEqual([]);
   });
 
+  it.each(names)('%s: nothing is said to have interfered that no line shows', (name) => {
+    const { diagnosis } = open(name);
+    expect(diagnosis.placedBy?.filter(({ verdict }) => verdict === 'other') ?? []).toEqual([]);
+  });
+
   it.each(names)('%s: what is cited stands there, byte for byte', (name) => {
     const { texts, diagnosis } = open(name);
-    for (const { evidence } of diagnosis.findings) {
+    for (const { evidence } of [...diagnosis.findings, ...(diagnosis.placedBy ?? [])]) {
       for (const { source, raw } of evidence) {
         const file = texts.find((text) => text.file === source.file);
         expect(file?.bytes.toString().split('\n')[source.line - 1]?.replace(/\r$/, '')).toBe(raw);

@@ -16,7 +16,12 @@ export async function doctor(this: Context, flags: DoctorFlags, ...files: string
     const parts: FileEvidence[] = [];
     for (const file of files) parts.push(await readEvidence(file, io));
     const evidence = gather(parts);
-    const diagnosis = diagnose(evidence);
+    const plain = diagnose(evidence);
+    // The guests' models are needed for logs that show a boot's enumeration.
+    const diagnosis =
+      evidence.functions.length > 0
+        ? (await import('../../doctor/oracle/with-placement.js')).withPlacement(plain, evidence)
+        : plain;
     io.stdout.write(
       flags.json
         ? `${JSON.stringify(diagnosisToJson(diagnosis), null, 2)}\n`

@@ -1,4 +1,4 @@
-import type { Diagnosis, Finding, Missing } from '../../doctor/finding.js';
+import type { Diagnosis, Finding, Missing, PlacedBy } from '../../doctor/finding.js';
 import type { ReadFile } from '../../doctor/evidence.js';
 import type { Style } from '../io.js';
 import { printable } from './printable.js';
@@ -16,10 +16,13 @@ export function renderDiagnosis(
   columns: number,
 ): string {
   const width = Math.min(columns, WIDEST);
-  const { findings, missing } = diagnosis;
+  const { findings, missing, placedBy = [] } = diagnosis;
   return [
     findings.some(({ fault }) => fault) ? '' : nothing(files, findings.length > 0, style, width),
     ...findings.map((finding, i) => `${i > 0 ? '\n' : ''}${renderFinding(finding, i + 1, style, width)}`),
+    placedBy.length > 0
+      ? `\n${style.bold('Who placed it')}\n${placedBy.map((one) => renderPlacedBy(one, style, width)).join('\n')}`
+      : '',
     missing.length > 0 ? `\n${next(missing, style, width)}` : '',
     passedOver(files, style, width),
   ].join('');
@@ -64,6 +67,27 @@ function renderRemedy({ change, where, why }: Finding['remedies'][number], style
   const indent = `${INDENT}    `;
   const body = (text: string) => wrap(printable(text), width - indent.length, indent);
   return `${INDENT}  ${style.cyan(where)}\n${indent}${style.bold(body(change))}\n${indent}${body(why)}\n`;
+}
+
+function renderPlacedBy({ guest, verdict, summary, evidence, missing }: PlacedBy, style: Style, width: number): string {
+  const word = {
+    own: style.green('its own order'),
+    other: style.yellow('something else decided'),
+    open: style.dim('cannot be told'),
+  }[verdict];
+  const prose = (text: string) => `${INDENT}${wrap(printable(text), width - INDENT.length, INDENT)}\n`;
+  return [
+    `${INDENT}${style.bold(guest)}  ${word}\n`,
+    prose(summary),
+    ...evidence.map(
+      ({ source, raw }) =>
+        `${INDENT}  ${style.dim(`${printable(source.file)}:${source.line}`)}  ${printable(raw.replaceAll('\t', '  '))}\n`,
+    ),
+    ...missing.map(
+      ({ command, why }) =>
+        `${INDENT}  ${style.cyan(printable(command))}\n${INDENT}    ${wrap(printable(why), width - INDENT.length - 4, `${INDENT}    `)}\n`,
+    ),
+  ].join('');
 }
 
 function next(missing: readonly Missing[], style: Style, width: number): string {

@@ -143,4 +143,6 @@ export const kernelRules = [
     'acpiphp',
     'thunderbolt',
   ),
+  // drivers/pci/hotplug/pciehp_hpc.c
+  rule('hotplug-slot', /pciehp: Slot #\d+ [^\n]{0,80}HotPlug\+/, 'pciehp: Slot #'),
 ] as const;

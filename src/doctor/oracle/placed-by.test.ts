@@ -1,0 +1,132 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import * as v from 'valibot';
+import { diagnose } from '../diagnose.js';
+import { diagnosisToJson } from '../json.js';
+import { EvidenceReader, gather } from '../read.js';
+import { diagnosisSchema } from '../schema.js';
+import type { PlacedBy } from '../finding.js';
+import { judgePlacement } from './placed-by.js';
+import { withPlacement } from './with-placement.js';
+
+/** What guests of test/lab/placements.ts printed: `own.` without pins, `pinned.` with two BARs pinned. */
+const folder = new URL('../samples/placed-by/', import.meta.url);
+const textOf = (name: string) => readFileSync(new URL(`${name}.txt`, folder), 'utf8');
+const names = readdirSync(folder).map((file) => file.replace('.txt', ''));
+
+const evidenceOf = (...texts: string[]) =>
+  gather(
+    texts.map((text, i) => {
+      const reader = new EvidenceReader(`${i}.txt`);
+      reader.pushBytes(new TextEncoder().encode(text));
+      return reader.finish();
+    }),
+  );
+const judge = (...texts: string[]): PlacedBy[] => judgePlacement(evidenceOf(...texts)).flatMap((one) => one.placedBy);
+const verdicts = (...texts: string[]) => judge(...texts).map(({ guest, verdict }) => `${guest} ${verdict}`);
+const moved = (one: PlacedBy | undefined) => one?.differs.map(({ address, what }) => `${address} ${what}`) ?? [];
+
+describe('logs of guests that placed by themselves', () => {
+  it.each([
+    ['own.aarch64', ['linux-6.12 own']],
+    ['own.riscv64', ['linux-6.12 own']],
+    ['own.aarch64-edk2', ['edk2-2026.08 own', 'linux-6.12 own']],
+    ['own.x86_64', ['seabios-1.16.3 own', 'linux-6.12 own']],
+    ['own.x86_64-ovmf', ['ovmf-2022.11 own', 'linux-6.12 own']],
+  ])('%s', (name, expected) => expect(verdicts(textOf(name))).toEqual(expected));
+});
+
+describe('logs of guests with pinned BARs', () => {
+  const pinned = {
+    aarch64: [0x8b_4000_0000n, 0x8b_5000_0000n],
+    riscv64: [0x5_4000_0000n, 0x5_5000_0000n],
+    x86_64: [0x6b_8000_0000n, 0x6b_9000_0000n],
+  } as const;
+
+  it.each([
+    ['pinned.aarch64', 'linux-6.12', pinned.aarch64],
+    ['pinned.aarch64-edk2', 'linux-6.12', pinned.aarch64],
+    ['pinned.riscv64', 'linux-6.12', pinned.riscv64],
+    ['pinned.x86_64', 'qboot', pinned.x86_64],
+  ])('%s: something else than %s decided, and the pinned BARs are named', (name, guest, at) => {
+    const found = judge(textOf(name)).find((one) => one.guest === guest);
+    expect(found?.verdict).toBe('other');
+    expect(found?.differs[0]?.shown?.base).toBe(at[0]);
+    expect(found?.differs.map(({ shown }) => shown?.base)).toContain(at[1]);
+    expect(found?.summary).toContain(`0x${at[0].toString(16)}`);
+  });
+
+  it('behind firmware whose reservations no log shows it stays open, and says what would tell', () => {
+    const [firmware] = judge(textOf('pinned.x86_64-ovmf'));
+    expect(firmware).toMatchObject({ guest: 'ovmf-2022.11', verdict: 'open' });
+    expect(firmware?.differs[0]?.shown?.base).toBe(0x6b_8000_0000n);
+    expect(firmware?.missing[0]?.command).toContain('cmdline');
+  });
+});
+
+describe('a log in which something lies elsewhere', () => {
+  const text = textOf('own.aarch64');
+  /** The function and the BAR of a line that assigns it. */
+  const assigned = [
+    ...text.matchAll(/^.* (\S+): BAR (\d) \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)( 64bit)?[^\]]*\]: assigned$/gm),
+  ];
+
+  it.each(assigned.map(([line, at = '', bar = '', base = '', limit = '']) => ({ line, at, bar, base, limit })))(
+    '$at BAR $bar',
+    ({ line, at, bar, base, limit }) => {
+      const by = BigInt(`0x${limit}`) - BigInt(`0x${base}`) + 1n;
+      const up = (digits: string) => (BigInt(`0x${digits}`) + by).toString(16);
+      const changed = text.replace(line, line.replace(base, up(base)).replace(limit, up(limit)));
+      const [found] = judge(changed);
+      expect(found).toMatchObject({ guest: 'linux-6.12', verdict: 'other' });
+      expect(moved(found)).toEqual([`${at} ${bar}`]);
+      expect(found?.evidence.map(({ raw }) => raw)).toContain(line.replace(base, up(base)).replace(limit, up(limit)));
+    },
+  );
+
+  it('kernel options, kernels that were not measured and machines of no model are said to be open', () => {
+    const [line = '', base = ''] = /BAR 2 \[mem 0x(8000000000)-0x8003ffffff 64bit pref\]: assigned/.exec(text) ?? [];
+    const changed = text.replace(line, line.replace(base, '8008000000').replace('8003ffffff', '800bffffff'));
+    expect(verdicts(changed)).toEqual(['linux-6.12 other']);
+    const open = (...other: string[]) => {
+      const [found] = judge(...other);
+      return `${found?.verdict ?? ''}: ${found?.summary ?? ''}`;
+    };
+    expect(open(changed.replace('Kernel command line: ', 'Kernel command line: pci=realloc '))).toMatch(
+      /^open: .*pci=realloc, which is not modelled/,
+    );
+    expect(open(changed.replace('Linux version 6.12', 'Linux version 6.14'))).toMatch(
+      /^open: .*6\.14 was not measured/,
+    );
+    expect(open(changed.replace(/^.*pciehp: Slot #.*\n/gm, ''))).toMatch(/^open: .*which ports are hot-plug capable/);
+    expect(
+      open(text.replaceAll('aarch64', 'ppc64').replaceAll('arm64', 'ppc64').replaceAll('4010000000', '10000000')),
+    ).toMatch(/^open: .*no model of Linux/);
+  });
+
+  it('lines that are missing are named, not guessed', () => {
+    const without = (pattern: RegExp) => judge(text.replace(pattern, ''))[0];
+    expect(without(/^.*Linux version.*\n/gm)).toMatchObject({ guest: 'linux', verdict: 'open' });
+    expect(without(/^.*root bus resource.*\n/gm)?.summary).toContain('root bus resource');
+    expect(without(/^.*0000:01:00\.0: \[1b36:.*\n/gm)?.summary).toContain('whose first line is not');
+    expect(without(/^.*0000:01:00\.0: BAR 2 \[mem [^\]]*\]\n/gm)?.summary).toContain('size is not shown');
+    expect(without(/^.*0000:00:02\.0.*\n/gm)?.verdict).toBe('open');
+    expect(judge('pci 0000:00:01.0: [1b36:000c] type 01 class 0x060400 PCIe Root Port\n')).toEqual([]);
+  });
+});
+
+it('several boots and files are told apart', () => {
+  expect(verdicts(textOf('own.aarch64') + textOf('pinned.aarch64'))).toEqual(['linux-6.12 own', 'linux-6.12 other']);
+  expect(verdicts(textOf('pinned.aarch64'), textOf('own.aarch64'))).toEqual(['linux-6.12 other', 'linux-6.12 own']);
+});
+
+it.each(names)('%s: as JSON it is what the schema says, and what is cited stands there', (name) => {
+  const text = textOf(name);
+  const evidence = evidenceOf(text);
+  const json = v.parse(diagnosisSchema, diagnosisToJson(withPlacement(diagnose(evidence), evidence)));
+  expect(json.placedBy?.length).toBeGreaterThan(0);
+  const lines = text.split('\n');
+  for (const one of json.placedBy ?? []) {
+    for (const { line, text: cited } of one.evidence) expect(lines[line - 1]).toBe(cited);
+  }
+});
