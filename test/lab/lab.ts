@@ -14,6 +14,7 @@ export type Part =
   | `qemu-${NewQemuVersion}`
   | 'linux-6.1'
   | 'u-boot'
+  | 'xen-4.20'
   | 'u-boot-riscv64'
   | 'edk2-2022.11'
   | 'edk2-2022.11-x86_64';
@@ -50,6 +51,9 @@ export const firmwareFile = (
 
 /** U-Boot for the `virt` board. */
 export const ubootFile = (arch: 'aarch64' | 'riscv64'): string => join(labFolder, partOf('u-boot', arch), 'u-boot.bin');
+
+/** Xen for Arm, as QEMU's -kernel takes it. */
+export const xenImage = (version: '4.20'): string => join(labFolder, `xen-${version}`, 'xen');
 
 /** A UEFI boot manager: systemd-boot. */
 export const bootLoader = (arch: GuestArch): string => join(labFolder, partOf('boot-loader', arch), 'boot.efi');
