@@ -127,6 +127,8 @@ describe('mistakes in the arguments', () => {
     'run --sim',
     'run --sim @small.yaml -- qemu-system-aarch64',
     'run --sim @small.yaml --verify',
+    'run --sim @small.yaml --xen @small.yaml',
+    'run --xen guest.dtb -- qemu-system-aarch64 -machine virt',
     'run --json -- qemu-system-aarch64 -machine virt',
     'verify',
     'verify @plan.json',

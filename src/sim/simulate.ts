@@ -33,7 +33,7 @@ function reset(functions: readonly SimFunction[]): void {
 }
 
 /** A machine in power-on state: no bus numbers, every BAR zero, decoding off, bridge windows at zero. */
-export function simulate(machine: Machine, options: SimOptions = {}): SimulatedMachine {
+export function simulate(machine: Pick<Machine, 'hostBridges'>, options: SimOptions = {}): SimulatedMachine {
   const hosts: SimHost[] = machine.hostBridges.map(({ id, segment, buses, functions }) => ({
     id,
     segment,

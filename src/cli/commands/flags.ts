@@ -22,6 +22,7 @@ export interface RunFlags {
   readonly strict: boolean;
   readonly uefiDriver: boolean;
   readonly sim?: string;
+  readonly xen?: readonly string[];
   readonly twin?: string;
   readonly devices?: string;
   readonly region?: readonly string[];

@@ -29,6 +29,7 @@ export async function run(this: Context, flags: RunFlags, ...argv: string[]): Pr
 }
 
 async function runReal(flags: RunFlags, argv: readonly string[], io: Io): Promise<number> {
+  if (flags.xen !== undefined) throw new Problem('usage', '--xen goes with --sim: pinbar starts no Xen');
   if (flags.json) {
     throw new Problem('usage', '--json goes with --sim: with QEMU, standard output is the guest’s', {
       hint: 'use --plan-out FILE for the plan as JSON',

@@ -57,6 +57,15 @@ export const runCommand = buildCommand<RunFlags, string[], Context>({
         brief: 'Do it on the simulated machine that this machine file describes; needs no QEMU',
         placeholder: 'FILE',
       },
+      xen: {
+        kind: 'parsed',
+        parse: String,
+        variadic: true,
+        optional: true,
+        brief:
+          'With --sim: as a Xen guest on Arm whose device tree fragments these are, compiled; its IOREQ server comes late',
+        placeholder: 'DTB',
+      },
       twin: {
         kind: 'parsed',
         parse: String,
@@ -124,7 +133,7 @@ export const runCommand = buildCommand<RunFlags, string[], Context>({
     customUsage: [
       '[--pin ID=barN@ADDR]... [--machine FILE] [--plan-out FILE] [--verify] -- qemu-system-aarch64 ARGS...',
       '--twin CAPTURE [--devices ADDRESS[,ADDRESS]] [OPTIONS]... -- qemu-system-aarch64 ARGS...',
-      '--sim FILE',
+      '--sim FILE [--xen GUEST.DTB --xen DOMAIN.DTB]',
     ],
   },
 });

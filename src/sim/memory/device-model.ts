@@ -20,7 +20,11 @@ export interface DeviceModel {
  * The host bridges of a machine as one IOREQ server has them, as QEMU's `xenpvh` machine does: config space, windows, and what is
  * decoded in them. Where nothing is decoded, reads give all ones (hw/pci-host/gpex.c, allow-unmapped-accesses).
  */
-export function deviceModel(machine: Machine, ecam: readonly EcamWindow[], memory?: DeviceMemory): DeviceModel {
+export function deviceModel(
+  machine: Pick<Machine, 'hostBridges'>,
+  ecam: readonly EcamWindow[],
+  memory?: DeviceMemory,
+): DeviceModel {
   const simulated = simulate(machine);
   const windows = machine.hostBridges.flatMap((host) => host.windows);
   const space = new AddressSpace();

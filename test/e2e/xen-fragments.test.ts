@@ -1,0 +1,71 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { pinbar } from '../lab/pinbar.js';
+import { scratchFolder } from '../lab/suite.js';
+import { oneOfEverything } from '../support/export-source.js';
+import { describeWith } from '../support/tools.js';
+
+/** A machine file and both of its fragments, compiled; `change` edits the domain's. */
+async function prepare(change = (domain: string) => domain) {
+  const folder = scratchFolder();
+  const machine = join(folder, 'machine.pinbar.yaml');
+  writeFileSync(machine, oneOfEverything);
+  const blobs: string[] = [];
+  for (const format of ['xen', 'xen-domain']) {
+    const source = join(folder, `${format}.dts`);
+    expect((await pinbar(['export', format, machine, '--out', source])).end).toBe(0);
+    if (format === 'xen-domain') writeFileSync(source, change(readFileSync(source, 'utf8')));
+    const blob = join(folder, `${format}.dtb`);
+    const { status, stderr } = spawnSync('dtc', ['-I', 'dts', '-O', 'dtb', '-o', blob, source]);
+    expect([status, stderr.toString()]).toEqual([0, '']);
+    blobs.push(blob);
+  }
+  const run = (...more: string[]) =>
+    pinbar(['run', '--sim', machine, ...blobs.flatMap((blob) => ['--xen', blob]), ...more]);
+  return { folder, machine, run };
+}
+
+describeWith('dtc', 'a Xen guest on the simulated machine, its IOREQ server in a thread of its own', () => {
+  it('finds an empty bus, rescans, and finds every device where the plan has it', async () => {
+    const { folder, run } = await prepare();
+    const plan = join(folder, 'plan.json');
+    const { output, errors, end } = await run('--plan-out', plan);
+    expect([end, errors]).toEqual([0, '']);
+    expect(output.split('\n').slice(0, 6)).toEqual([
+      'guest looks early    an empty bus: background 0x4010000000-0x401fffffff answers with 0xffffffff',
+      'IOREQ server claims  0x4010000000-0x401fffffff',
+      '                     0x3eff0000-0x3effffff',
+      '                     0x10000000-0x3efeffff',
+      '                     0x400000000000-0x7fffffffffff',
+      'guest rescans        13 functions, and each of their 12 BARs answers where the plan has it',
+    ]);
+    expect(output).toMatch(/gpu0 +BAR 0 .*\n +BAR 2 +mem64 pref +256 GiB +0x0 off +0x6b8000000000 +pinned/);
+    expect(readFileSync(plan, 'utf8')).toContain('"address": "0x6b8000000000"');
+    expect(JSON.parse((await run('--json')).output)).toEqual(JSON.parse(readFileSync(plan, 'utf8')));
+  });
+
+  it.each<[string, (domain: string) => string, string]>([
+    [
+      'nothing answers before the server',
+      (domain) => domain.replace(/\t(trap-unmapped|mmio-background)[^;]*;\n/g, ''),
+      'before an IOREQ server has attached, the guest dies of its first look at the bus: the read of 4 bytes at 0x4010000000 ends in a data abort (ESR 0x96000000)',
+    ],
+    [
+      'the server does not claim config space',
+      (domain) => domain.replace('server-ranges = <0x40', 'server-ranges = <0x41'),
+      'after a rescan the guest finds 0 of 13 functions',
+    ],
+    [
+      'the server does not claim a window',
+      (domain) => domain.replace(', <0x4000 0x0 0x4000 0x0>', ''),
+      'is not reached: background 0x0-0xffffffffffffffff reads 0xffffffffffffffff at its end',
+    ],
+  ])('%s: exit code 3, and what to do', async (_, change, message) => {
+    const { output, errors, end } = await (await prepare(change)).run();
+    expect([end, output]).toEqual([3, '']);
+    expect(errors).toContain(message);
+    expect(errors).toContain('help: ');
+  });
+});
