@@ -14,8 +14,9 @@ import { median, timed } from './measure.js';
 import type { Bench, Cell, Report } from './report.js';
 
 const ROUND_TRIPS = 20_000;
-/** As many pci-testdevs as find room behind ports of their own: each has an I/O BAR, and there are 15 steps of 4 KiB. */
-const DEVICES = 15;
+const DEVICES = 16;
+/** Two functions behind each port: pci-testdevs have I/O BARs, and 16 I/O windows of 4 KiB are one more than there is room for. */
+const PORTS = DEVICES / 2;
 const BOOTS = 3;
 const EXAMPLE = 'examples/gb300-two-switches.capture.json';
 
@@ -38,22 +39,30 @@ export async function measureTwin({ root, folder, pinbar }: Bench): Promise<Repo
   writeInitrd(initrd);
   const boot = (options: readonly string[], devices: readonly string[]) =>
     enumerated([pinbar, 'run', '--quiet', ...options, '--', ...guestCommand('11.1', { initrd, devices })]);
-  const testdevs = Array.from({ length: DEVICES }, (_, n) => [
+  const testdevs = Array.from({ length: PORTS }, (_, n) => [
     ...['-device', `pcie-root-port,id=rp${n},chassis=${n + 1},addr=${(n + 1).toString(16)}.0`],
-    ...['-device', `pci-testdev,bus=rp${n},membar=64M`],
+    ...['-device', `pci-testdev,bus=rp${n},addr=0.0,multifunction=on,membar=64M`],
+    ...['-device', `pci-testdev,bus=rp${n},addr=0.1,membar=64M`],
   ]).flat();
   const times: { twins: number; testdevs: number }[] = [];
   for (let n = 0; n < BOOTS; n++)
     times.push({ twins: await boot(['--twin', many], []), testdevs: await boot([], testdevs) });
-  const row = (name: string, of: (time: (typeof times)[0]) => number): Cell[] => [name, median(times.map(of))];
+  const row = (name: string, of: (time: (typeof times)[0]) => number): Cell[] => [
+    name,
+    median(times.map(of)),
+    median(times.map((time) => of(time) / time.testdevs)),
+  ];
   return {
     part: 'twin',
     tables: [
       ...tables,
       {
-        title: `from the host bridge to the last of the buses in the guest’s log, TCG, QEMU 11.1, ${DEVICES} root ports`,
-        columns: ['behind each', 'ms'],
-        rows: [row('a twin with 3 BARs', ({ twins }) => twins), row('a pci-testdev', ({ testdevs: of }) => of)],
+        title: `from the host bridge to the last of the buses in the guest’s log, TCG, QEMU 11.1, ${DEVICES} functions behind ${PORTS} root ports`,
+        columns: ['', 'ms', 'ratio'],
+        rows: [
+          row(`${DEVICES} twins with 3 BARs`, ({ twins }) => twins),
+          row(`${DEVICES} pci-testdevs`, ({ testdevs: of }) => of),
+        ],
       },
     ],
     limits: [],
@@ -83,13 +92,21 @@ async function roundTrips({ functions }: Capture): Promise<Cell[][]> {
   }
 }
 
-/** The example's first GPU behind each of the root ports, 2 TiB from one to the next. */
+/** The example's first GPU twice behind each of the root ports, 2 TiB from one to the next. */
 function manyTwins(capture: Capture): Capture {
   const gpu = capture.functions.find(({ headerType }) => headerType === 0);
   if (!gpu) throw new Error(`${EXAMPLE} has no device`);
-  const functions = Array.from({ length: DEVICES }, (_, n): CapturedFunction[] => {
+  const functions = Array.from({ length: PORTS }, (_, n): CapturedFunction[] => {
     const above = { segment: 9, bus: 0, device: n + 1, fn: 0 };
-    const move = (address: bigint | undefined) => (address ?? 0n) + BigInt(n - 8) * (1n << 41n);
+    const device = (fn: number): CapturedFunction => {
+      const move = (address: bigint | undefined) => (address ?? 0n) + BigInt(2 * n + fn - PORTS) * (1n << 41n);
+      return {
+        ...gpu,
+        address: { segment: 9, bus: n + 1, device: 0, fn },
+        parent: above,
+        bars: gpu.bars.map((bar) => ({ ...bar, address: move(bar.address), busAddress: move(bar.busAddress) })),
+      };
+    };
     return [
       {
         ...{
@@ -103,12 +120,8 @@ function manyTwins(capture: Capture): Capture {
         },
         buses: { secondary: n + 1, subordinate: n + 1 },
       },
-      {
-        ...gpu,
-        address: { segment: 9, bus: n + 1, device: 0, fn: 0 },
-        parent: above,
-        bars: gpu.bars.map((bar) => ({ ...bar, address: move(bar.address), busAddress: move(bar.busAddress) })),
-      },
+      device(0),
+      device(1),
     ];
   });
   return { ...capture, hostBridges: [], functions: functions.flat() };
@@ -137,6 +150,11 @@ async function enumerated(argv: readonly string[]): Promise<number> {
   await new Promise((resolve) => child.on('close', resolve));
   const first = /\[ *(\d+\.\d+)\] .*PCI host bridge to bus/.exec(log)?.[1];
   const last = [...log.matchAll(/\[ *(\d+\.\d+)\] pci_bus 0000:.*resource/g)].at(-1)?.[1];
-  if (first === undefined || last === undefined) throw new Error(`the guest’s log has no enumeration:\n${errors}`);
+  const seen = new Set(
+    [...log.matchAll(/pci (0000:(?!00)\S+): \[[0-9a-f:]+\] type 00/g)].map(([, address]) => address),
+  );
+  if (first === undefined || last === undefined || seen.size !== DEVICES) {
+    throw new Error(`the guest’s log has no enumeration of ${DEVICES} functions:\n${errors}`);
+  }
   return (Number(last) - Number(first)) * 1000;
 }
