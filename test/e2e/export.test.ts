@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { twoRoots } from '../support/export-source.js';
 import { qemuBinary, type GuestArch } from '../lab/lab.js';
 import { pinbar, RunningPinbar } from '../lab/pinbar.js';
 import { readPlan, type WrittenPlan } from '../lab/plan-in-guest.js';
@@ -165,6 +166,35 @@ describeInLab('exported QEMU commands', ['qemu-10.0', 'qemu-10.0-riscv64', 'qemu
       dev1: { driver: 'pci-testdev', bus: 'pcie.0', slot: '03.1' },
     });
     expect(tree).toContain('serial = "a b"');
+  });
+
+  it.each([
+    ['x86_64', twoRoots()],
+    ['aarch64', twoRoots('{ arch: aarch64, board: virt, ram: 1GiB }')],
+  ] as const)('%s: a second root bus, and what lies on it', async (arch, text) => {
+    const [file, found] = ['machine.yaml', 'found.json'].map((name) => join(scratchFolder(), name));
+    writeFileSync(file!, text);
+    const { output, end } = await pinbar(['export', 'run', file!]);
+    expect(end).toBe(0);
+    const command = words(output);
+    const qemu = command.slice(command.indexOf('--') + 1);
+    expect(readQtree(await deviceTree(qemuBinary('10.0', arch), qemu.slice(1)))).toEqual({
+      node1: { driver: 'pxb-pcie', bus: 'pcie.0', slot: '1e.0' },
+      rp1: { driver: 'pcie-root-port', bus: 'pcie.0', slot: '01.0' },
+      dev0: { driver: 'pci-testdev', bus: 'rp1', slot: '00.0' },
+      rp2: { driver: 'pcie-root-port', bus: 'node1', slot: '00.0' },
+      dev1: { driver: 'pci-testdev', bus: 'rp2', slot: '00.0' },
+    });
+    // What lies on the board's own bus is pinned as before.
+    const own = command.slice(2, command.indexOf('--'));
+    const bios = arch === 'x86_64' ? ['-bios', 'qboot.rom'] : [];
+    const program = [qemuBinary('10.0', arch), ...qemu.slice(1), ...bios, '-S', '-display', 'none', '-serial', 'null'];
+    const paused = new RunningPinbar(['run', '--verbose', '--plan-out', found!, ...own, '--', ...program]);
+    await paused.shows(/ms {2}running/, 'errors');
+    paused.signal('SIGTERM');
+    expect((await paused.ended).end).toBe(0);
+    const dev0 = readPlan(found!).functions.find(({ id }) => id === 'dev0');
+    expect(dev0?.bars.find(({ index }) => index === 2)?.address).toBe('0xc040000000');
   });
 
   it.each(

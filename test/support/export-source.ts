@@ -13,6 +13,38 @@ export async function sourceOf(text: string, options: ExportOptions = {}): Promi
   return { plan, machine, options };
 }
 
+/** Two root buses of one segment; `board` has to have pxb-pcie. `second`: what the second host bridge says of itself. */
+export const twoRoots = (
+  board = '{ arch: x86_64, board: q35, ram: 1GiB, physicalAddressBits: 40 }',
+  second = 'buses: [0x80, 0xff]',
+): string => `
+pinbar: 1
+machine: ${board}
+hostBridges:
+  - id: pcie.0
+    buses: [0, 0x7f]
+    windows: [{ type: io, base: 0x1000, size: 0x7000 }, { type: mem32, base: 0xc0000000, size: 0x20000000 }, { type: mem64, base: 0xc000000000, size: 64GiB }]
+    functions:
+      - id: rp1
+        slot: "1.0"
+        bars: [{ index: 0, type: mem32, size: 4KiB }]
+        bridge:
+          kind: root-port
+          io: 32
+          functions: [{ id: dev0, slot: "0.0", qemuDevice: "pci-testdev,membar=1G", bars: [{ index: 0, type: mem32, size: 4KiB }, { index: 1, type: io, size: 256 }, { index: 2, type: mem64, prefetchable: true, size: 1GiB, pin: 0xc040000000 }] }]
+  - id: node1
+    ${second}
+    windows: [{ type: io, base: 0x8000, size: 0x7000 }, { type: mem32, base: 0xe8000000, size: 0x10000000 }, { type: mem64, base: 0xd000000000, size: 64GiB }]
+    functions:
+      - id: rp2
+        slot: "0.0"
+        bars: [{ index: 0, type: mem32, size: 4KiB }]
+        bridge:
+          kind: root-port
+          io: 32
+          functions: [{ id: dev1, slot: "0.0", qemuDevice: "pci-testdev,membar=16G", bars: [{ index: 0, type: mem32, size: 4KiB }, { index: 1, type: io, size: 256 }, { index: 2, type: mem64, prefetchable: true, size: 16GiB, pin: 0xd000000000 }] }]
+`;
+
 /** One of everything: ports of every kind, a device of several functions, a ROM, VFs, I/O, pins of all kinds. */
 export const oneOfEverything = `
 pinbar: 1

@@ -14,7 +14,7 @@ import { hookScript } from './hook.js';
 export function exportKubevirt(source: ExportSource): Exported {
   const machine = requireMachine(source.machine, 'board, ports and devices');
   const hosts = layoutOf(source.plan, machine);
-  const { elements } = libvirtDevices(hosts, machine);
+  const { elements, foreign } = libvirtDevices(hosts, machine);
   const passed = allPlaced(hosts).flatMap(({ id, wanted }) =>
     wanted?.hostAddress ? [{ id, host: formatBdf(wanted.hostAddress) }] : [],
   );
@@ -62,6 +62,9 @@ ${passed.map(({ id, host }) => `            - { name: ${JSON.stringify(name(id))
     content,
     notes: [
       'say the resource of each device’s plugin in the place of vendor.example/device',
+      ...(foreign.length > 0
+        ? [`left out, because libvirt takes no such bridge on that bus: ${foreign.join(', ')}`]
+        : []),
       ...(left.length > 0
         ? [
             `left out, because KubeVirt has words of its own for what QEMU emulates: ${left.map(({ id }) => id).join(', ')}`,

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { oneOfEverything, sourceOf } from '../../../test/support/export-source.js';
+import { oneOfEverything, sourceOf, twoRoots } from '../../../test/support/export-source.js';
 import { exportLibvirt } from './libvirt.js';
 
 /** Debian's libvirt0 has it. */
@@ -32,9 +32,20 @@ describe('libvirt domains', () => {
   it.each([
     ['one of everything', virt],
     ['q35', q35],
+    ['two root buses', twoRoots()],
   ])('%s', async (_, text) => {
     const { content, notes } = exportLibvirt(await sourceOf(text));
     expect(`${content as string}\n${notes.join('\n')}`).toMatchSnapshot();
+  });
+
+  it('put on QEMU’s command line a bridge that libvirt does not take there, and nothing of the host behind it', async () => {
+    const { content } = exportLibvirt(await sourceOf(virt));
+    expect(content).toContain('value="pcie-pci-bridge,id=ua-pcibridge,bus=pcie.0,addr=0x4.0"');
+    expect(content).not.toContain('model="pcie-to-pci-bridge"');
+    const passed = virt.replace('qemuDevice: AC97', 'hostAddress: "0000:04:00.0"');
+    expect(passed).not.toBe(virt);
+    const wanted = 'libvirt cannot put sound behind old, because it takes no such bridge on that bus';
+    await expect(sourceOf(passed).then((source) => exportLibvirt(source))).rejects.toThrow(wanted);
   });
 
   it('have a 64-bit hole as large as the plan needs', async () => {
@@ -51,6 +62,7 @@ describe.skipIf(!hasSchema)(hasSchema ? 'libvirt’s schema' : 'libvirt’s sche
   it.each([
     ['one of everything', virt],
     ['q35', q35],
+    ['two root buses', twoRoots()],
   ])('takes %s', async (_, text) => {
     const { status, stderr } = validate(exportLibvirt(await sourceOf(text)).content as string);
     expect(stderr).toBe('- validates\n');

@@ -8,6 +8,7 @@ import type { Exported, ExportSource } from '../exported.js';
 import { allPlaced, layoutOf, requireMachine } from '../layout.js';
 import { qemuBoard } from '../qemu/machine.js';
 import { pinWords } from '../qemu/pins.js';
+import { furtherNotes, rootBuses } from '../qemu/root-buses.js';
 import { libvirtDevices } from './devices.js';
 import { element, xmlText, type Element } from './xml.js';
 
@@ -38,7 +39,7 @@ export function exportLibvirt(source: ExportSource): Exported {
       element('os', {}, [element('type', { arch: machine.arch, machine: machine.board }, 'hvm')]),
       ...features(machine),
       cpu(machine),
-      element('devices', {}, [root(machine, source.plan), ...elements, ...iommu(machine)]),
+      element('devices', {}, [root(machine, source.plan), ...elements, ...iommu(machine), ...nothingElse]),
       ...(command.length > 0
         ? [
             element(
@@ -55,6 +56,7 @@ export function exportLibvirt(source: ExportSource): Exported {
     content,
     notes: [
       ...board.notes,
+      ...furtherNotes(rootBuses(hosts, machine).further, machine),
       ...notes,
       ...(pins > 0
         ? [`${pins === 1 ? 'one address is' : `${pins} addresses are`} pinned, which libvirt has no element for`]
@@ -76,19 +78,33 @@ function memory(machine: Machine): Element[] {
   ];
 }
 
-function features({ properties }: Machine): Element[] {
+/** Without <acpi/>, libvirt switches ACPI off. On aarch64 it refuses <acpi/> where no UEFI firmware is said, which is the user's. */
+function features({ arch, properties }: Machine): Element[] {
   const version = String(properties['gic-version'] ?? '');
-  return ['2', '3', 'host'].includes(version) ? [element('features', {}, [element('gic', { version })])] : [];
+  const found = [
+    ...(arch === 'x86_64' ? [element('acpi')] : []),
+    ...(['2', '3', 'host'].includes(version) ? [element('gic', { version })] : []),
+  ];
+  return found.length > 0 ? [element('features', {}, found)] : [];
 }
+
+/** Devices that libvirt adds where nothing is said of them, in the first free port: it would take those of the plan's devices. */
+const nothingElse: readonly Element[] = [
+  element('controller', { type: 'usb', model: 'none' }),
+  element('memballoon', { model: 'none' }),
+];
 
 const iommu = ({ properties }: Machine): Element[] =>
   properties['iommu'] === 'smmuv3' ? [element('iommu', { model: 'smmuv3' })] : [];
 
-/** <maxphysaddr> is x86's. */
-function cpu({ arch, physicalAddressBits: bits }: Machine): Element {
+/** <maxphysaddr> is x86's. With maxMemory, libvirt wants a NUMA node. */
+function cpu(machine: Machine): Element {
+  const { arch, physicalAddressBits: bits, properties } = machine;
   const address =
     arch === 'x86_64' && bits !== undefined ? [element('maxphysaddr', { mode: 'emulate', bits: String(bits) })] : [];
-  return element('cpu', { mode: 'host-passthrough' }, address);
+  const cell = { id: '0', cpus: '0', memory: String(totalRam(machine) / KiB), unit: 'KiB' };
+  const numa = properties['maxmem'] === undefined ? [] : [element('numa', {}, [element('cell', cell)])];
+  return element('cpu', { mode: 'host-passthrough' }, [...address, ...numa]);
 }
 
 /** The root bus; on a PC with the 64-bit hole that the plan needs, where QEMU’s own is too small. */

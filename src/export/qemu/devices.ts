@@ -3,9 +3,10 @@ import type { Bridge, BridgeKind, Hints, Machine } from '../../machine/model.js'
 import { formatBdf, formatSlot } from '../../pci/bdf.js';
 import { Problem } from '../../problem/problem.js';
 import { allPlaced, type PlacedFunction, type PlacedHost } from '../layout.js';
+import { rootBuses } from './root-buses.js';
 
 /** QEMU's device for each kind of bridge. */
-const drivers: Readonly<Record<BridgeKind, string>> = {
+export const bridgeDrivers: Readonly<Record<BridgeKind, string>> = {
   'root-port': 'pcie-root-port',
   'upstream-port': 'x3130-upstream',
   'downstream-port': 'xio3130-downstream',
@@ -13,18 +14,17 @@ const drivers: Readonly<Record<BridgeKind, string>> = {
   'pci-bridge': 'pci-bridge',
 };
 
-/** A device of a QEMU command line: what -device takes, and what it is of. */
-export interface QemuDevice {
-  readonly fn: PlacedFunction;
-  readonly argument: string;
-}
+/** What QEMU calls the root bus of a board. */
+export const rootBusName = ({ board }: Machine): string => (board === 'pc' ? 'pci.0' : 'pcie.0');
 
 /**
  * Whether the board itself has this function, so that no -device makes it: the host bridge, and q35's ICH9 (hw/i386/pc_q35.c
  * puts it at 1f.0, 1f.2 and 1f.3).
  */
-export const isOfBoard = ({ parent, address, wanted }: PlacedFunction, { board }: Machine): boolean =>
-  parent === null &&
+export const isOfBoard = (fn: PlacedFunction, own: PlacedHost | undefined, { board }: Machine): boolean =>
+  own?.functions.includes(fn) === true && isBuiltIn(fn, board);
+
+const isBuiltIn = ({ address, wanted }: PlacedFunction, board: Machine['board']): boolean =>
   wanted?.qemuDevice === undefined &&
   wanted?.hostAddress === undefined &&
   !wanted?.bridge &&
@@ -49,41 +49,45 @@ export function sharesSlot(fn: PlacedFunction, hosts: readonly PlacedHost[]): bo
 }
 
 /**
- * The devices of a machine, bridges before what lies behind them. Ids are the machine's.
+ * The devices of a machine as -device takes them: further root buses, then bridges before what lies behind them. Ids are the machine's.
  * @throws Problem `export-device` naming each function of which the machine does not say what it is; `export-id`
  */
-export function qemuDevices(hosts: readonly PlacedHost[], machine: Machine): QemuDevice[] {
-  const own = allPlaced(hosts).filter((fn) => !isOfBoard(fn, machine));
+export function qemuDevices(hosts: readonly PlacedHost[], machine: Machine): string[] {
+  const { board, further } = rootBuses(hosts, machine);
+  const own = allPlaced(hosts).filter((fn) => !isOfBoard(fn, board, machine));
   knownDevices(own);
-  for (const { id } of own) {
+  const root = rootBusName(machine);
+  for (const id of [...further.map(({ host }) => host.planned.id), ...own.map((fn) => fn.id)]) {
     if (/^[A-Za-z][A-Za-z0-9._-]*$/.test(id)) continue;
     throw new Problem('export-id', `QEMU does not take the id ${id.slice(0, 60)}`, {
       hint: 'ids of QEMU begin with a letter and have letters, digits, dots, dashes and underscores: name it so in the machine file',
       facts: { id },
     });
   }
+  const expanders = further.map(
+    ({ host, bus, device }) =>
+      `pxb-pcie,id=${host.planned.id},bus=${root},addr=${formatSlot({ device, fn: 0 })},bus_nr=${bus}`,
+  );
   let chassis = 0;
-  return own.map((fn): QemuDevice => {
-    const properties = [`id=${fn.id}`, `bus=${busOf(fn, hosts)}`, `addr=${formatSlot(fn.address)}`];
+  const devices = own.map((fn): string => {
+    const above = fn.parent?.id ?? further.find(({ host }) => host.functions.includes(fn))?.host.planned.id ?? root;
+    const properties = [`id=${fn.id}`, `bus=${above}`, `addr=${formatSlot(fn.address)}`];
     // Function 0 has to say that there are others: hw/pci/pci.c, pci_init_multifunction.
     if (fn.address.fn === 0 && sharesSlot(fn, hosts)) properties.push('multifunction=on');
     if (fn.wanted?.bridge) properties.push(...bridgeProperties(fn.wanted.bridge, () => ++chassis));
-    return { fn, argument: [driverOf(fn), ...properties].join(',') };
+    return [driverOf(fn), ...properties].join(',');
   });
+  return [...expanders, ...devices];
 }
 
 function driverOf({ wanted }: PlacedFunction): string {
   if (wanted?.qemuDevice !== undefined) return wanted.qemuDevice;
   if (wanted?.hostAddress) return `vfio-pci,host=${formatBdf(wanted.hostAddress)}`;
-  return drivers[wanted?.bridge?.kind ?? 'root-port'];
+  return bridgeDrivers[wanted?.bridge?.kind ?? 'root-port'];
 }
 
-/** QEMU names a bridge's secondary bus as the bridge. */
-const busOf = ({ parent, address }: PlacedFunction, hosts: readonly PlacedHost[]): string =>
-  parent?.id ?? hosts.find(({ planned }) => planned.segment === address.segment)?.planned.id ?? 'pcie.0';
-
 /** Each port has a chassis of its own, so that slot numbers may be alike (hw/pci/pcie_port.c, pcie_chassis_add_slot). */
-function bridgeProperties(bridge: Bridge, chassis: () => number): string[] {
+export function bridgeProperties(bridge: Bridge, chassis: () => number): string[] {
   switch (bridge.kind) {
     case 'root-port':
       return [`chassis=${chassis()}`, ...(bridge.hotplug === 'none' ? ['hotplug=off'] : []), ...reserves(bridge)];

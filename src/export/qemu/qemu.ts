@@ -5,6 +5,7 @@ import { shellCommand } from '../shell.js';
 import { qemuDevices } from './devices.js';
 import { qemuBoard } from './machine.js';
 import { pinWords } from './pins.js';
+import { behindFurther, furtherNotes, rootBuses } from './root-buses.js';
 import { withPreEnumeration } from './window.js';
 
 /**
@@ -30,7 +31,16 @@ export function exportQemu({ plan, machine: given }: ExportSource, form: QemuFor
     notes.push(...changed.notes);
   }
   const devices = qemuDevices(hosts, machine);
-  const functions = allPlaced(hosts);
+  const { further } = rootBuses(hosts, machine);
+  notes.push(...furtherNotes(further, machine));
+  const behind = behindFurther(further);
+  const functions = allPlaced(hosts).filter((fn) => !behind.has(fn));
+  const lost = form === 'stock' ? [] : [...behind].filter((fn) => pinWords(fn).length > 0);
+  if (lost.length > 0) {
+    notes.push(
+      `the pins of ${lost.map(({ id }) => id).join(', ')} are left out: pinbar run does not place what lies behind pxb-pcie`,
+    );
+  }
   const settings = form === 'rfc' || form === 'pci-bars' ? proposedPins(functions, form, notes) : [];
   const program = [`qemu-system-${machine.arch}`];
   const options = [
@@ -39,10 +49,10 @@ export function exportQemu({ plan, machine: given }: ExportSource, form: QemuFor
     ['-m', board.memory],
     // QEMU would put a network card, or a display, into slots that the plan gives to others.
     ['-nodefaults'],
-    ...devices.map(({ argument }) => ['-device', argument]),
+    ...devices.map((argument) => ['-device', argument]),
     ...settings,
   ];
-  if (form === 'stock') notes.push(...stockNotes(functions));
+  if (form === 'stock') notes.push(...stockNotes(allPlaced(hosts)));
   const { splitRam } = board;
   if (form !== 'run') {
     if (splitRam !== undefined) {

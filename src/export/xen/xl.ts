@@ -7,7 +7,8 @@ import { commentText } from '../shell.js';
 
 /**
  * A guest's configuration for Xen's xl (docs/man/xl.cfg.5, xl-pci-configuration.5): what has to do with PCI. Xen places BARs of
- * passed-through devices itself: topology and pins are not to be had.
+ * passed-through devices itself: topology and pins are not to be had. Not `rdm = "strategy=host,policy=strict"` for all devices:
+ * Xen 4.17 takes any policy in it for a mistake, and passes over the line (libxlu_pci.c, xlu_rdm_parse).
  */
 export function exportXl({ plan, machine: given }: ExportSource): Exported {
   const machine = requireMachine(given, 'RAM, architecture and which functions of the host are passed through');
@@ -26,15 +27,18 @@ export function exportXl({ plan, machine: given }: ExportSource): Exported {
     `memory = ${totalRam(machine) / MiB}`,
     'vcpus = 1',
     ...(passed.length > 0 && !onArm
-      ? ['pci = [', ...passed.map(({ id, host }) => `  "${host}",  # ${commentText(id)}`), ']']
+      ? [
+          '# strict: no guest without what the host’s IOMMU reserves for a device kept free of RAM',
+          'pci = [',
+          ...passed.map(({ id, host }) => `  "${host},rdm_policy=strict",  # ${commentText(id)}`),
+          ']',
+        ]
       : []),
     ...(onArm
       ? ['# The guest’s host bridge: pinbar export xen, compiled with dtc.', 'device_tree = "passthrough.dtb"']
       : [
           // tools/libs/light: the hole ends at 4 GiB.
           ...(low.length > 0 ? ['# Room below 4 GiB for 32-bit BARs, MiB', `mmio_hole = ${hole}`] : []),
-          '# Keep guest RAM off what the host’s IOMMU reserves',
-          'rdm = "strategy=host,policy=strict"',
         ]),
   ];
   const emulated = functions.filter(({ wanted }) => wanted?.qemuDevice !== undefined).map(({ id }) => id);
