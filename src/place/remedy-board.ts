@@ -1,18 +1,25 @@
 import { formatQemuSize, hex } from '../address/format.js';
-import { GiB } from '../address/kinds.js';
-import type { HostBridge, HostWindow, Machine } from '../machine/model.js';
+import { FOUR_GIB, GiB, MiB } from '../address/kinds.js';
+import type { Arch, HostBridge, HostWindow, Machine } from '../machine/model.js';
 import type { BoardMap } from '../machine/boards/board.js';
 import { findBoard } from '../machine/boards/boards.js';
 import { formatRelease, isSince, type QemuRelease } from '../machine/boards/release.js';
 import { areOfBoard, boardMapOf, impliedWindows, withBoardMemory } from '../machine/implied.js';
 import type { Attempt, Candidate } from './candidate.js';
-import { firstOf } from './candidate.js';
+import { firstOf, leastOf } from './candidate.js';
 import { withHost } from './changes.js';
 import type { Core } from './conflict.js';
+
+/**
+ * The most physical address bits of a CPU: Intel SDM volume 3A §4.1.4, Arm ARM D8.1 (LPA2), RISC-V privileged ISA §10.3 to
+ * §10.5 (44-bit page numbers).
+ */
+export const mostBits: Readonly<Record<Arch, number>> = { x86_64: 52, aarch64: 52, riscv64: 56 };
 
 /** Options of the board that move its map, where the machine has that map and no other. */
 export function* boardRemedies(machine: Machine, core: Core): Iterable<Attempt> {
   if (core.field === 'io') return;
+  if (core.field === 'memory') yield firstOf(withOvmf(machine));
   const now = boardMapOf(machine);
   if (!now) return;
   const known = findBoard(machine.board, machine.arch)?.properties ?? [];
@@ -20,6 +27,10 @@ export function* boardRemedies(machine: Machine, core: Core): Iterable<Attempt> 
     if (known.some(({ name }) => name === option)) yield firstOf(switchedOn(machine, now, option));
   const size = known.find(({ name }) => name === 'highmem-mmio-size');
   if (size) yield firstOf(largerHighMmio(machine, now, size.since));
+  if (known.some(({ name }) => name === 'max-ram-below-4g')) {
+    yield firstOf(largerLow(machine, now));
+    yield leastOf([...largerHigh(machine, now)]);
+  }
 }
 
 type Properties = Machine['properties'];
@@ -54,18 +65,57 @@ function* largerHighMmio(machine: Machine, now: BoardMap, since: QemuRelease | u
       : ` (QEMU ${release} or later${machine.qemu ? `, not ${formatRelease(machine.qemu)}` : ''})`;
   const old = impliedWindows(now).find(({ type }) => type === 'mem64');
   if (!old) return;
-  const most = 1n << BigInt((machine.physicalAddressBits ?? 52) - 1);
+  const bits = machine.physicalAddressBits;
+  const most = 1n << BigInt(mostBits[machine.arch] - 1);
   for (let size = old.size * 2n; size <= most; size *= 2n) {
-    const changed = onBoard(newer, now, { ...machine.properties, 'highmem-mmio-size': hex(size) });
+    // The window ends where its size times two does, at the least.
+    const needed = (2n * size - 1n).toString(2).length;
+    const isBeyond = bits !== undefined && needed > bits;
+    if (isBeyond && now.hostBridge.beyondAddressBits?.length) return;
+    const on = isBeyond ? { ...newer, physicalAddressBits: needed } : newer;
+    const changed = onBoard(on, now, { ...machine.properties, 'highmem-mmio-size': hex(size) });
     const high = changed?.hostBridges
       .flatMap(({ windows }) => windows)
       .find((window) => window.type === 'mem64' && window.size === size);
     if (!changed || !high) return;
     const range = `${hex(high.base)}-${hex(high.base + high.size - 1n)}`;
-    const change = `set the machine property highmem-mmio-size=${formatQemuSize(size)}${how}: the 64-bit window is then ${range}`;
+    const cpu = isBeyond ? `, and use a CPU with ${needed} physical address bits instead of ${bits}` : '';
+    const change = `set the machine property highmem-mmio-size=${formatQemuSize(size)}${how}${cpu}: the 64-bit window is then ${range}`;
     yield { change, machine: changed };
   }
 }
+
+/** A PC's 32-bit window begins where its RAM below 4 GiB ends. */
+function* largerLow(machine: Machine, now: BoardMap): Iterable<Candidate> {
+  const low = (map: BoardMap) => map.hostBridge.windows.find(({ type }) => type === 'mem32')?.base ?? 0n;
+  for (let below = 2n * GiB; below >= 256n * MiB; below /= 2n) {
+    const properties = { ...machine.properties, 'max-ram-below-4g': hex(below) };
+    const map = boardMapOf(machine, { properties });
+    const changed = map && low(map) < low(now) ? onBoard(machine, now, properties) : null;
+    if (!map || !changed || machine.ram.some((range, i) => !now.ram[i]?.equals(range))) continue;
+    yield {
+      change: `set the machine property max-ram-below-4g=${formatQemuSize(below)}: the 32-bit window then begins at ${hex(low(map))}`,
+      machine: { ...changed, ram: map.ram },
+    };
+  }
+}
+
+/** A PC's 64-bit window ends where the CPU's addresses do. */
+function* largerHigh(machine: Machine, now: BoardMap): Iterable<Candidate> {
+  const bits = machine.physicalAddressBits;
+  if (bits === undefined) return;
+  for (let more = bits + 1; more <= mostBits[machine.arch]; more++) {
+    const wider = { ...machine, physicalAddressBits: more };
+    const changed = onBoard(wider, now, machine.properties);
+    if (!changed) return;
+    const change = `use a CPU with ${more} physical address bits instead of ${bits} (-cpu MODEL,phys-bits=${more}): the 64-bit window then ends at ${hex((1n << BigInt(more)) - 1n)}`;
+    yield { change, machine: changed };
+  }
+}
+
+/** Whether the board says how many buses there are. */
+export const hasBoardsBuses = (machine: Machine, host: HostBridge): boolean =>
+  boardMapOf(machine)?.hostBridge.buses[1] === host.buses[1];
 
 /** Whether the board says what the windows of a host bridge are. */
 export function isBoardsOwn(machine: Machine, host: HostBridge): boolean {
@@ -73,9 +123,24 @@ export function isBoardsOwn(machine: Machine, host: HostBridge): boolean {
   return own !== null && areOfBoard(host.windows, own);
 }
 
-/** What makes a window of q35 larger, which is up to firmware and QEMU; nothing for other boards. */
-export function howOnQ35(machine: Machine, { type, size }: HostWindow): string {
-  if (machine.board !== 'q35' || type !== 'mem64') return '';
-  const whole = ((size + GiB - 1n) / GiB) * GiB;
-  return `; q35: -global q35-pcihost.pci-hole64-size=${formatQemuSize(whole)}, and for OVMF -fw_cfg name=opt/ovmf/X-PciMmio64Mb,string=${whole >> 20n}`;
+/** PlatformGetFirstNonAddress (OvmfPkg/Library/PlatformInitLib/MemDetect.c): more is ignored. */
+const MOST_OVMF = 1n << 44n;
+
+/**
+ * The 64-bit window that OVMF opens on q35 where it is told to: a quarter of the address space. What is smaller may count for
+ * nothing: OVMF 2022.11 takes the last eighth by itself, 2025.02 the last quarter. The window lies at a multiple of its size.
+ */
+function* withOvmf(machine: Machine): Iterable<Candidate> {
+  const [host] = machine.hostBridges;
+  const { board, physicalAddressBits: bits } = machine;
+  if (board !== 'q35' || bits === undefined || !host || isBoardsOwn(machine, host)) return;
+  const size = 1n << BigInt(bits - 2);
+  const window: HostWindow = { type: 'mem64', base: size, size, cpuBase: size };
+  const memory = boardMapOf(machine)?.hostBridge.windows.find(({ type }) => type === 'mem64');
+  if (size < FOUR_GIB || size > MOST_OVMF || !memory || memory.base > size) return;
+  const kept = host.windows.filter(({ type, base }) => type !== 'mem64' || base < FOUR_GIB);
+  yield {
+    change: `with OVMF, start QEMU with -fw_cfg name=opt/ovmf/X-PciMmio64Mb,string=${size / MiB}: the 64-bit window is then ${hex(size)}-${hex(2n * size - 1n)}`,
+    machine: withHost(machine, host.id, (one) => ({ ...one, windows: [...kept, window] })),
+  };
 }

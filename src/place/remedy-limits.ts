@@ -11,7 +11,7 @@ import type { Core } from './conflict.js';
 import { article, isFunctionClaim, listed, spanOf, windowName } from './names.js';
 import type { Need } from './needs.js';
 import { shapeOf, Sites } from './needs.js';
-import { howOnQ35, isBoardsOwn } from './remedy-board.js';
+import { hasBoardsBuses, isBoardsOwn, mostBits } from './remedy-board.js';
 
 /** What the machine is like, changed: windows, address bits, bus ranges, bridges, an option of the machine file. */
 export function* limitRemedies(machine: Machine, core: Core): Iterable<Attempt> {
@@ -57,7 +57,7 @@ function largerWindow(machine: Machine, host: HostBridge, window: HostWindow): A
       .map(([from, to]) => {
         const wider: HostWindow = { ...window, base: from, size: to - from, cpuBase: cpuBase - base + from };
         return {
-          change: `let ${windowName(window)} of ${host.id} be ${spanOf({ base: from, limit: to - 1n })} (${roughSize(wider.size)})${howOnQ35(machine, wider)}`,
+          change: `let ${windowName(window)} of ${host.id} be ${spanOf({ base: from, limit: to - 1n })} (${roughSize(wider.size)})`,
           machine: withHost(machine, host.id, (one) => ({
             ...one,
             windows: one.windows.map((other) => (other === window ? wider : other)),
@@ -122,7 +122,7 @@ function* missingWindow(machine: Machine, need: Need, field: 'memory' | 'io'): I
     const base = alignUp(piece.base, step);
     const window: HostWindow = { type, base, size: step, cpuBase: base };
     yield {
-      change: `give ${host.id} ${article(windowName(window).slice(4))} (${roughSize(step)})${howOnQ35(machine, window)}`,
+      change: `give ${host.id} ${article(windowName(window).slice(4))} (${roughSize(step)})`,
       machine: withHost(machine, host.id, (one) => ({ ...one, windows: [...one.windows, window] })),
     };
   }
@@ -155,16 +155,17 @@ function* widerBridges(machine: Machine, needs: readonly Need[], field: 'memory'
   if (bridges.length > 1) yield exchange(bridges);
 }
 
-function moreBits(machine: Machine, bits: number): Candidate[] {
-  const how = (more: number) => (machine.arch === 'x86_64' ? ` (-cpu …,phys-bits=${more})`.replace('…', 'MODEL') : '');
-  return Array.from({ length: 64 - bits }, (_, i) => {
+function moreBits({ arch, ...machine }: Machine, bits: number): Candidate[] {
+  const how = (more: number) => (arch === 'x86_64' ? ` (-cpu MODEL,phys-bits=${more})` : '');
+  return Array.from({ length: Math.max(0, mostBits[arch] - bits) }, (_, i) => {
     const more = bits + 1 + i;
     const change = `use a CPU with ${more} physical address bits instead of ${bits}${how(more)}`;
-    return { change, machine: { ...machine, physicalAddressBits: more } };
+    return { change, machine: { ...machine, arch, physicalAddressBits: more } };
   });
 }
 
 function moreBuses(machine: Machine, host: HostBridge): Candidate[] {
+  if (hasBoardsBuses(machine, host)) return [];
   return Array.from({ length: 255 - host.buses[1] }, (_, i) => {
     const last = host.buses[1] + 1 + i;
     const change = `let ${host.id} use buses ${host.buses[0]} to ${last}, if its ECAM is that large`;

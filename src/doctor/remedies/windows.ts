@@ -62,7 +62,7 @@ export function moreRoomAbove(stack: Stack, need: bigint): Remedy[] {
           why: 'OVMF since edk2-stable202211 sizes the 64-bit aperture from the physical address bits that the guest CPU shows (an eighth of the space)',
         },
         {
-          change: `-global q35-pcihost.pci-hole64-size=${formatQemuSize(aperture)} (i440fx-pcihost for pc; libvirt: <pcihole64>)`,
+          change: `-global q35-pcihost.pci-hole64-size=${formatQemuSize(aperture)} (i440FX-pcihost for pc; libvirt: <pcihole64>)`,
           where: 'qemu',
           why: 'with SeaBIOS the guest takes the 64-bit window that the ACPI tables offer',
         },
