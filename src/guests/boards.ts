@@ -51,7 +51,7 @@ function fixedSpace(machine: Machine): SeabiosBoard {
  * OVMF: I/O and memory below 4 GiB as fixed for QEMU's boards, above 4 GiB the last eighth of the address space (2022.11 and later:
  * OvmfPkg/Library/PlatformInitLib, PlatformDynamicMmioWindow).
  */
-export function ovmfBoard(machine: Machine, keepsPorts: boolean): Edk2Board {
+export function ovmfBoard(machine: Machine, keepsPorts: boolean): Edk2Board & { readonly high: AddressRange } {
   const bits = BigInt(machine.physicalAddressBits ?? 40);
   const size = 1n << (bits - 3n);
   return {
@@ -60,6 +60,33 @@ export function ovmfBoard(machine: Machine, keepsPorts: boolean): Edk2Board {
     high: AddressRange.sized((1n << bits) - size, size),
     highHotplug: size,
     keepsPorts,
+    degradesRoms: false,
+  };
+}
+
+/** Where OVMF has its ECAM on q35 since 2023 (PcdPciExpressBaseAddress). */
+const ECAM = 0xe0000000n;
+
+/**
+ * OVMF since 2023 (OvmfPkg/Library/PlatformInitLib: PlatformMemMapInitialization, PlatformQemuUc32BaseInitialization,
+ * PlatformReservationConflictCB): below 4 GiB from a power of two above low RAM to the ECAM; above 4 GiB as before, moved down
+ * off what the firmware's memory map reserves, as QEMU's does below 1 TiB for AMD's CPUs. No ports are kept for hotplug.
+ */
+export function laterOvmfBoard(machine: Machine): Edk2Board {
+  const bits = Math.min(machine.physicalAddressBits ?? 40, 46);
+  const older = ovmfBoard({ ...machine, physicalAddressBits: bits }, false);
+  const { size } = older.high;
+  const base = machine.reserved.reduce(
+    (at, { range }) => (range.overlaps(AddressRange.sized(at, size)) ? (range.base - size) & -size : at),
+    older.high.base,
+  );
+  const free = FOUR_GIB - lowRam(machine);
+  const hole = 1n << BigInt(free.toString(2).length - 1);
+  const low = hole < FOUR_GIB / 2n ? FOUR_GIB - hole : FOUR_GIB / 2n;
+  return {
+    ...older,
+    memory: AddressRange.of(low, machine.board === 'pc' ? older.memory.limit : ECAM - 1n),
+    high: AddressRange.sized(base, size),
   };
 }
 
@@ -77,6 +104,7 @@ export function describedBoard(machine: Machine, keepsPorts: boolean): Edk2Board
     high: hull('mem64'),
     highHotplug: 0n,
     keepsPorts,
+    degradesRoms: machine.arch === 'riscv64',
   };
 }
 

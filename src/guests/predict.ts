@@ -2,7 +2,7 @@ import { nearest } from '../problem/nearest.js';
 import { Problem } from '../problem/problem.js';
 import type { Machine, MachineFunction } from '../machine/model.js';
 import { assemblePrediction, stoppedPrediction } from './assemble.js';
-import { describedBoard, ovmfBoard, seabiosBoard, ubootRegions } from './boards.js';
+import { describedBoard, laterOvmfBoard, ovmfBoard, seabiosBoard, ubootRegions } from './boards.js';
 import { edk2 } from './edk2/edk2.js';
 import { linux } from './linux/linux.js';
 import { linuxModels, modelOf } from './linux/rules.js';
@@ -18,9 +18,12 @@ const firmwares: Readonly<Record<string, (machine: Machine) => Handover>> = {
   'seabios-1.16.3': (machine) => seabios(machine, seabiosBoard(machine, '1.16.3')),
   'seabios-1.17.0': (machine) => seabios(machine, seabiosBoard(machine, '1.17.0')),
   'edk2-2022.11': (machine) => edk2(machine, describedBoard(machine, true)),
+  // On these boards the same.
+  'edk2-2025.02': (machine) => edk2(machine, describedBoard(machine, false)),
   'edk2-2026.08': (machine) => edk2(machine, describedBoard(machine, false)),
   uboot: (machine) => uboot(machine, ubootRegions),
   'ovmf-2022.11': (machine) => edk2(machine, ovmfBoard(machine, true)),
+  'ovmf-2025.02': (machine) => edk2(machine, laterOvmfBoard(machine)),
 };
 
 /** Every guest that there is a model of. */
@@ -41,9 +44,13 @@ export function guestsFor({ arch }: Machine): string[] {
       ...behind('seabios-1.16.3'),
       'ovmf-2022.11',
       ...behind('ovmf-2022.11'),
+      'ovmf-2025.02',
+      ...behind('ovmf-2025.02'),
     ];
   const described = [...kernels, 'uboot'];
-  return arch === 'aarch64' ? [...described, 'edk2-2022.11', ...behind('edk2-2022.11'), 'edk2-2026.08'] : described;
+  return arch === 'aarch64'
+    ? [...described, 'edk2-2022.11', ...behind('edk2-2022.11'), 'edk2-2026.08']
+    : [...described, 'edk2-2025.02'];
 }
 
 /** Who places: firmware, a kernel, or both. */

@@ -24,6 +24,8 @@ export interface Flavour {
   readonly typed?: readonly (readonly [when: RegExp, keys: string])[];
   /** On the console: the firmware has enumerated. */
   readonly done?: RegExp;
+  /** How many fresh topologies the tests boot, where it is not ten. */
+  readonly fresh?: number;
   /** On the console: the firmware has given up. */
   readonly stopped?: RegExp;
 }
@@ -124,5 +126,26 @@ export const recordable: readonly Flavour[] = [
     needs: ['edk2-2022.11-x86_64'],
     argv: flash('2022.11', 'x86_64'),
     done: BOOT_MANAGER,
+  }),
+  flavour('edk2-arm64-2025.02', 'aarch64', {
+    guest: 'edk2-2025.02',
+    needs: ['edk2-2025.02'],
+    argv: flash('2025.02', 'aarch64'),
+    done: BOOT_MANAGER,
+    fresh: 4,
+  }),
+  flavour('edk2-riscv64-2025.02', 'riscv64', {
+    guest: 'edk2-2025.02',
+    needs: ['edk2-2025.02-riscv64'],
+    argv: flash('2025.02', 'riscv64'),
+    done: BOOT_MANAGER,
+    fresh: 4,
+  }),
+  flavour('ovmf-q35-2025.02', 'x86_64', {
+    guest: 'ovmf-2025.02',
+    needs: ['edk2-2025.02-x86_64'],
+    argv: flash('2025.02', 'x86_64'),
+    done: BOOT_MANAGER,
+    fresh: 4,
   }),
 ];

@@ -16,16 +16,17 @@ const DAY_MS = 86_400_000;
 export function testFresh(flavours: readonly Flavour[]): void {
   const first = Number(process.env['PINBAR_SEED'] ?? Math.floor(Date.now() / DAY_MS) * FRESH);
   for (const flavour of flavours) {
+    const { fresh = FRESH } = flavour;
     describeInLab(`${flavour.name}, predicted as ${flavour.guest}`, flavour.needs, () => {
-      it(`${FRESH} topologies from seed ${first} on`, { timeout: 900_000 }, async () => {
+      it(`${fresh} topologies from seed ${first} on`, { timeout: 900_000 }, async () => {
         const wrong: string[] = [];
-        for (let seed = first; seed < first + FRESH; seed++) {
+        for (let seed = first; seed < first + fresh; seed++) {
           const boot = await observe(flavour, topologyOf(seed, flavour.arch));
           for (const difference of judge(boot, flavour.guest)) wrong.push(`seed ${seed}: ${difference}`);
         }
         expect(
           wrong,
-          `npm run record -- --flavour ${flavour.name} --seeds ${first}-${first + FRESH - 1} --write`,
+          `npm run record -- --flavour ${flavour.name} --seeds ${first}-${first + fresh - 1} --write`,
         ).toEqual([]);
       });
     });

@@ -18,6 +18,11 @@ export interface Edk2Board {
   readonly highHotplug: Size;
   /** Up to 2023: 512 ports are kept at every hotplug port; later none. */
   readonly keepsPorts: boolean;
+  /**
+   * 64-bit BARs of functions with an expansion ROM go below 4 GiB (PcdPciDegradeResourceForOptionRom, on unless a board says
+   * otherwise: ArmVirt switches it off, OVMF marks all BARs as fixed).
+   */
+  readonly degradesRoms: boolean;
 }
 
 /**
@@ -136,6 +141,7 @@ class Enumeration {
     }
     if (bridge && !this.#bare.has(bridge))
       for (const node of paddingOf(bridge, this.board)) insert(windows[node.kind], node);
+    if (this.board.degradesRoms) for (const fn of inOrder) if (fn.rom) belowFourGib(fn, windows);
     degrade(bridge, windows, this.board.high !== null);
     for (const kind of kinds) layOut(windows[kind]);
   }
@@ -280,6 +286,18 @@ function* paddingOf(fn: MachineFunction, { highHotplug, keepsPorts }: Edk2Board)
   if (room > 0n) yield pad('mem32', room);
   if (prefetchable !== undefined && prefetchable > 0n) yield pad(below4G ? 'pmem32' : 'pmem64', prefetchable);
   else if (highHotplug > GIB32) yield pad('pmem64', highHotplug >> 8n);
+}
+
+/** Moves what a function asks for above 4 GiB. */
+function belowFourGib(fn: MachineFunction, { mem32, pmem32, mem64, pmem64 }: Windows): void {
+  for (const [from, to] of [
+    [mem64, mem32],
+    [pmem64, pmem32],
+  ] as const) {
+    const moved = from.children.filter((node) => node.fn === fn && node.what !== 'window');
+    from.children.splice(0, Infinity, ...from.children.filter((node) => !moved.includes(node)));
+    for (const node of moved) insert(to, node);
+  }
 }
 
 /** What a bridge cannot decode goes to the next best window; a root bridge has one range for both sorts of memory. */
