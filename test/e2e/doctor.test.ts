@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import type { DiagnosisJson } from '../../src/doctor/schema.js';
 import { failures, partsOf, provoke } from '../lab/failures.js';
 import { pinbar } from '../lab/pinbar.js';
+import { logOfPlaced, partsOfPlaced, pinnedAt, placedGuests } from '../lab/placements.js';
 import { describeInLab, scratchFolder } from '../lab/suite.js';
 
 const recordings = join(import.meta.dirname, '../../src/doctor/samples/recorded');
@@ -32,5 +33,23 @@ describeInLab('pinbar doctor', [...new Set(chosen.flatMap(partsOf))], () => {
     const said = (all: DiagnosisJson['findings']) =>
       all.map(({ cause, summary, proof }) => ({ cause, summary, proof }));
     expect(said(findings)).toEqual(said(recorded.findings));
+  });
+});
+
+const placed = placedGuests.filter(({ name }) => ['own.aarch64', 'pinned.aarch64', 'pinned.x86_64'].includes(name));
+
+describeInLab('pinbar doctor, on who placed', [...new Set(placed.flatMap(partsOfPlaced))], () => {
+  it.each(placed)('$name', async (guest) => {
+    const folder = scratchFolder();
+    const log = join(folder, 'log.txt');
+    writeFileSync(log, await logOfPlaced(guest, folder));
+    const { output, errors, end } = await pinbar(['doctor', '--json', log]);
+    expect({ errors, end }).toEqual({ errors: '', end: 0 });
+    const { placedBy = [] } = JSON.parse(output) as DiagnosisJson;
+    const other = placedBy.filter(({ verdict }) => verdict === 'other');
+    expect(other.length).toBe(guest.isPinned ? 1 : 0);
+    expect(placedBy.filter(({ verdict }) => verdict === 'open')).toEqual([]);
+    const shown = other.flatMap(({ differs }) => differs.map((one) => one.shown?.base));
+    if (guest.isPinned) expect(shown).toContain(`0x${pinnedAt[guest.arch].toString(16)}`);
   });
 });

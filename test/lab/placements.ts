@@ -33,6 +33,7 @@ export const placedGuests: readonly PlacedGuest[] = [
   { name: 'pinned.riscv64', arch: 'riscv64', qemu: '10.0', isPinned: true },
   { name: 'pinned.x86_64', arch: 'x86_64', qemu: '10.0', isPinned: true },
   { name: 'pinned.aarch64-edk2', arch: 'aarch64', qemu: '10.0', firmware: '2025.02', isPinned: true },
+  { name: 'pinned.x86_64-ovmf-2025.02', arch: 'x86_64', qemu: '10.0', firmware: '2025.02', isPinned: true },
   { name: 'pinned.x86_64-ovmf', arch: 'x86_64', qemu: '7.2', firmware: '2022.11', isPinned: true },
 ];
 

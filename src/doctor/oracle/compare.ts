@@ -13,8 +13,10 @@ export type Shown = (root: LoggedRoot, fn: LoggedFunction, resource: LoggedResou
 /** At the kernel's first look: what firmware left. */
 export const atFirst: Shown = (root, _, { name, space, first }) => {
   const at = first ? toBus(root, space, first) : null;
-  return at && at.base === 0n && typeof name === 'number' ? null : at;
+  return at && at.base === 0n && !isWindow(name) ? null : at;
 };
+
+const isWindow = (name: ResourceName) => name === 'io' || name === 'memory' || name === 'prefetchable';
 
 /** After the kernel has placed. `keeps`: what it finds and does not speak of again stays. */
 export const afterwards =

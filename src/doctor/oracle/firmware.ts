@@ -1,5 +1,5 @@
 import type { AddressRange } from '../../address/range.js';
-import { parseGuests, predict } from '../../guests/predict.js';
+import { guestNames, parseGuests, predict } from '../../guests/predict.js';
 import { formatBdf } from '../../pci/bdf.js';
 import { bdfKey } from '../../import/observation.js';
 import { atFirst, devicesFirst, differencesOf } from './compare.js';
@@ -34,7 +34,8 @@ export function checkFirmware(boot: LoggedBoot, { guessed }: KernelCheck): Firmw
   const firmware = firmwareOf(boot);
   if (!firmware || (boot.arch === 'x86_64' && boot.ram.length === 0)) return undefined;
   if (firmware.guests.length === 0) return placesNothing(boot, firmware);
-  const widths = firmware.byWidth ? widthsFor(boot) : [40];
+  const told = boot.told?.addressBits;
+  const widths = !firmware.byWidth ? [40] : told === undefined ? widthsFor(boot) : [told];
   const open = openPorts(boot);
   let best: FirmwareCheck | undefined;
   for (const guest of firmware.guests) {
@@ -106,13 +107,18 @@ function firmwareOf({ dmi, arch, roots }: LoggedBoot): Firmware | undefined {
     const isExact = model === (seabios === '1.16.2' ? 'seabios' : `seabios-${seabios}`);
     return { name: `SeaBIOS ${seabios}`, guests: [model], byWidth: model !== 'seabios', isExact };
   }
-  // Debian's builds of EDK2 give no version: 0.0.0, 02/06/2015.
+  // Debian's builds of 2022.11 give no version: 0.0.0, 02/06/2015.
   const edk2 = /BIOS (?:edk2-stable)?(20\d\d)\.?(\d\d)\b|BIOS (?:0\.0\.0|unknown)\b/.exec(text);
   if (!edk2) return undefined;
-  const name = edk2[1] === undefined ? 'EDK2' : `EDK2 ${edk2[1]}.${edk2[2] ?? ''}`;
-  return arch === 'x86_64'
-    ? { name, guests: ['ovmf-2022.11'], byWidth: true, isExact: false }
-    : { name, guests: ['edk2-2022.11', 'edk2-2026.08'], byWidth: false, isExact: false };
+  const family = arch === 'x86_64' ? 'ovmf' : 'edk2';
+  const byWidth = arch === 'x86_64';
+  if (edk2[1] === undefined) {
+    const all = guestNames.filter((guest) => guest.startsWith(family));
+    return { name: 'EDK2', guests: all, byWidth, isExact: false };
+  }
+  const version = `${edk2[1]}.${edk2[2] ?? ''}`;
+  const model = parseGuests(`${family}-${version}`).firmware?.model ?? '';
+  return { name: `EDK2 ${version}`, guests: [model], byWidth, isExact: model === `${family}-${version}` };
 }
 
 /** A register that holds no address reads as nothing, or as the ones that firmware wrote when it gave the function up. */

@@ -7,7 +7,7 @@ import type { ResourceEvent } from '../../import/log/resource-event.js';
 import type { WindowFact } from '../../import/log/window-line.js';
 import { subjectOf } from '../../import/log/messages/messages.js';
 import { bdfKey, type ResourceName } from '../../import/observation.js';
-import type { Arch } from '../../machine/model.js';
+import type { Arch, Bridge } from '../../machine/model.js';
 import type { Bdf } from '../../pci/bdf.js';
 import { said } from '../evidence.js';
 import type { Scene } from '../scene/scene.js';
@@ -47,6 +47,14 @@ export interface LoggedRoot {
   readonly line: LogLine;
 }
 
+/** What QEMU's arguments say of a machine. */
+export interface ToldMachine {
+  /** By {@link bdfKey} of the address that the log has. */
+  readonly bridges: ReadonlyMap<number, Bridge>;
+  /** Undefined: the host's. */
+  readonly addressBits: number | undefined;
+}
+
 /** What one boot's log says of the machine, and of what became of it. */
 export interface LoggedBoot {
   readonly file: string;
@@ -71,6 +79,8 @@ export interface LoggedBoot {
   readonly slots: readonly Bdf[];
   /** What `lspci -vvv` says of ports' slots, by address. */
   readonly listed: ReadonlyMap<number, 'none' | 'pcie' | 'shpc'>;
+  /** What QEMU's arguments say of the same machine, where they are there. */
+  readonly told?: ToldMachine;
   /** The hot-plug driver is at work: a slot that it did not show has no hot-plug capability. */
   readonly portsAreKnown: boolean;
 }

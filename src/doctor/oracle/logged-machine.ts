@@ -48,12 +48,12 @@ export function machineOf(boot: LoggedBoot, traits: Traits): LoggedMachine | Not
         // A bus is reached once: numbers of a log may lead in a ring.
         if (placed.has(key)) return [];
         placed.add(key);
-        if (!logged.isBridge) return [functionOf(root, logged, traits, [], left)];
+        if (!logged.isBridge) return [functionOf(boot, root, logged, traits, [], left)];
         const secondary = logged.buses?.secondary ?? last + 1;
         last = Math.max(last, secondary);
         const behind = build(secondary);
         last = Math.max(last, logged.buses?.subordinate ?? last);
-        return [functionOf(root, logged, traits, behind, left)];
+        return [functionOf(boot, root, logged, traits, behind, left)];
       });
     };
     return {
@@ -103,6 +103,7 @@ function obstacleOf({ roots, functions }: LoggedBoot): NotBuilt | undefined {
 }
 
 function functionOf(
+  boot: LoggedBoot,
   root: LoggedRoot,
   logged: LoggedFunction,
   traits: Traits,
@@ -116,6 +117,7 @@ function functionOf(
     .toSorted((a, b) => a.index - b.index);
   const groups = all.filter(({ vfs }) => vfs !== undefined);
   const rom = resources.get('rom');
+  const hints = boot.told?.bridges.get(bdfKey(address))?.hints;
   const fn: MachineFunction = {
     id: formatBdf(address),
     slot: { device: address.device, fn: address.fn },
@@ -142,6 +144,7 @@ function functionOf(
             prefetchable: prefetchableBits(logged),
             hotplug: traits.hotplug(logged),
             reserve: noReserve,
+            ...(hints ? { hints } : {}),
             pin: {},
             functions: behind,
           },

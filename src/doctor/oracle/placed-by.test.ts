@@ -30,7 +30,7 @@ describe('logs of guests that placed by themselves', () => {
   it.each([
     ['own.aarch64', ['linux-6.12 own']],
     ['own.riscv64', ['linux-6.12 own']],
-    ['own.aarch64-edk2', ['edk2-2026.08 own', 'linux-6.12 own']],
+    ['own.aarch64-edk2', ['edk2-2025.02 own', 'linux-6.12 own']],
     ['own.x86_64', ['seabios-1.16.3 own', 'linux-6.12 own']],
     ['own.x86_64-ovmf', ['ovmf-2022.11 own', 'linux-6.12 own']],
   ])('%s', (name, expected) => expect(verdicts(textOf(name))).toEqual(expected));
@@ -61,6 +61,36 @@ describe('logs of guests with pinned BARs', () => {
     expect(firmware).toMatchObject({ guest: 'ovmf-2022.11', verdict: 'open' });
     expect(firmware?.differs[0]?.shown?.base).toBe(0x6b_8000_0000n);
     expect(firmware?.missing[0]?.command).toContain('cmdline');
+  });
+});
+
+describe('with QEMU’s arguments', () => {
+  // prettier-ignore
+  const command = [
+    'qemu-system-x86_64 -machine q35 -cpu max -m 512M -nographic -nodefaults -serial stdio',
+    '-device pcie-root-port,id=rp1,chassis=1,addr=1.0', '-device pci-testdev,id=test,bus=rp1,membar=64M',
+    '-device pcie-root-port,id=rp2,chassis=2,addr=2.0,hotplug=off', '-device x3130-upstream,id=up,bus=rp2',
+    '-device xio3130-downstream,id=dn0,bus=up,chassis=3,slot=0', '-object memory-backend-ram,id=memory,size=16M',
+    '-device ivshmem-plain,id=shared,memdev=memory,bus=dn0', '-device secondary-vga,id=vga,addr=5.0,romfile=',
+    '-netdev user,id=n0,restrict=on', '-device virtio-net-pci,id=net,netdev=n0,addr=6.0',
+  ].join(' ');
+  const text = textOf('pinned.x86_64-ovmf-2025.02');
+
+  it('nothing of the firmware is open any more', () => {
+    expect(verdicts(text)).toEqual(['ovmf-2025.02 open', 'linux-6.12 own']);
+    expect(verdicts(text, command)).toEqual(['ovmf-2025.02 other', 'linux-6.12 own']);
+    const [firmware] = judge(text, command);
+    expect(firmware?.differs[0]?.shown?.base).toBe(0x6b_8000_0000n);
+    expect(judge(textOf('own.x86_64'), command)[1]?.summary).not.toContain('hot-plug');
+  });
+
+  it('those of another machine do not count', () => {
+    for (const other of [
+      command.replace(/-device xio3130\S+/, ''),
+      command.replace('addr=1.0', 'addr=9.0'),
+      'x -device y',
+    ])
+      expect(verdicts(text, other)).toEqual(['ovmf-2025.02 open', 'linux-6.12 own']);
   });
 });
 

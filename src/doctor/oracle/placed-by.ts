@@ -10,6 +10,7 @@ import { sceneOf, type Scene } from '../scene/scene.js';
 import { checkFirmware, type FirmwareCheck } from './firmware.js';
 import { checkKernel, type KernelCheck } from './kernel.js';
 import { loggedBoots, type LoggedBoot } from './logged-boot.js';
+import { withTold } from './told.js';
 import { openPorts } from './traits.js';
 
 /** A kernel log's placement, with the prediction that it was held against. */
@@ -24,7 +25,7 @@ export function judgePlacement(evidence: Evidence): Judged[] {
   const scene = sceneOf(evidence);
   return loggedBoots(scene).map((read): Judged => {
     if (!('boot' in read)) return { placedBy: read.worthSaying ? [openFor(read.guest, read.open, read.lines)] : [] };
-    const { boot } = read;
+    const boot = withTold(read.boot, evidence);
     const kernel = checkKernel(boot);
     const { release, line } = boot.kernel;
     if ('open' in kernel) return { placedBy: [openFor(`linux-${release}`, kernel.open, [line])] };
@@ -32,7 +33,7 @@ export function judgePlacement(evidence: Evidence): Judged[] {
     return {
       boot,
       kernel,
-      placedBy: [...(firmware ? [byFirmware(scene, boot, firmware)] : []), byKernel(scene, boot, kernel)],
+      placedBy: [...(firmware ? [byFirmware(boot, firmware)] : []), byKernel(scene, boot, kernel)],
     };
   });
 }
@@ -130,7 +131,7 @@ function doubtOf(
 export const isQemu = ({ dmi, functions }: LoggedBoot): boolean =>
   (dmi?.text.includes('QEMU') ?? false) || [...functions.values()].some(({ vendor }) => vendor === 0x1b36);
 
-function byFirmware(scene: Scene, boot: LoggedBoot, check: FirmwareCheck): PlacedBy {
+function byFirmware(boot: LoggedBoot, check: FirmwareCheck): PlacedBy {
   const { guest, name, differences, isExact } = check;
   const base = {
     guest,
@@ -156,9 +157,7 @@ function byFirmware(scene: Scene, boot: LoggedBoot, check: FirmwareCheck): Place
       summary: `${name} places nothing, and yet the kernel found ${counted(differences.length, 'BAR')} with an address such as ${differences[0]?.address ?? ''} ${subject(differences[0]?.what ?? 0)} at ${differences[0]?.shown?.toString() ?? ''}: somebody had programmed them before the kernel started.`,
     };
   }
-  const { commands } = scene.evidence;
-  const reserves = commands.some(({ lines }) => lines.some(({ raw }) => raw.includes('-reserve')));
-  if (isExact && commands.length > 0 && !reserves) {
+  if (isExact && boot.told) {
     return {
       ...base,
       verdict: 'other',
@@ -168,8 +167,8 @@ function byFirmware(scene: Scene, boot: LoggedBoot, check: FirmwareCheck): Place
   return {
     ...base,
     verdict: 'open',
-    summary: `What the kernel found is not what the model of ${name} leaves (${differences.length} BARs and windows differ: ${first}): it was told to keep room behind a port (mem-reserve= and the like), it is another build, or something was moved after it.`,
-    missing: commands.length > 0 ? [] : [ask.command],
+    summary: `What the kernel found is not what the model of ${name} leaves (${differences.length} BARs and windows differ: ${first}): ${boot.told ? '' : 'it was told to keep room behind a port (mem-reserve= and the like), '}it is another build, or something was moved after it.`,
+    missing: boot.told ? [] : [ask.command],
   };
 }
 

@@ -48,6 +48,8 @@ export function shownHotplug(boot: LoggedBoot, bridge: LoggedFunction): Bridge['
     return bridge.resources.has(0) ? 'shpc' : 'none';
   }
   if (boot.slots.some((slot) => bdfKey(slot) === bdfKey(bridge.address))) return 'pcie';
+  const told = boot.told?.bridges.get(bdfKey(bridge.address));
+  if (told) return told.hotplug;
   return boot.listed.get(bdfKey(bridge.address)) ?? (boot.portsAreKnown ? 'none' : undefined);
 }
 
