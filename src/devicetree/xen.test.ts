@@ -86,6 +86,11 @@ describe('the fragments of a Xen guest', () => {
       'which are no addresses',
     ],
     [
+      'too many regions',
+      [treeOf(domain(cells('mmio-background-regions', ...new Array<number>(6 * 257).fill(1))), passthrough)],
+      'mmio-background-regions of /chosen/domU1 has more than 256 regions',
+    ],
+    [
       'a trap that is neither on nor off',
       [treeOf(domain(cells('trap-unmapped-accesses', 2)), passthrough)],
       'trap-unmapped-accesses of /chosen/domU1 is 2; Xen takes 0 and 1',

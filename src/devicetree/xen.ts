@@ -62,8 +62,15 @@ function rangeOf(node: DeviceTreeNode, property: string, tuple: readonly number[
 
 const isDomain = (node: DeviceTreeNode) => stringsOf(node, 'compatible')?.includes('xen,domain') ?? false;
 
+/** Background regions that are read; more make no sense, and each is looked at in every access. */
+const MAX_BACKGROUND = 256;
+
 function domainOf(path: string, node: DeviceTreeNode): XenDomain {
   const { background, ioreqRanges } = xenProperties;
+  const regions = tuplesOf(node, background, 3 * CELLS) ?? [];
+  if (regions.length > MAX_BACKGROUND) {
+    throw new Problem('devicetree-property', `${background} of ${path} has more than ${MAX_BACKGROUND} regions`);
+  }
   const trap = u32Of(node, xenProperties.trapUnmapped) ?? 1;
   if (trap > 1) {
     throw new Problem('devicetree-property', `${xenProperties.trapUnmapped} of ${path} is ${trap}; Xen takes 0 and 1`);
@@ -71,7 +78,7 @@ function domainOf(path: string, node: DeviceTreeNode): XenDomain {
   return {
     path,
     trapUnmapped: trap === 1,
-    background: (tuplesOf(node, background, 3 * CELLS) ?? []).map((tuple) => ({
+    background: regions.map((tuple) => ({
       range: rangeOf(node, background, tuple),
       value: joinCells(tuple.slice(2 * CELLS)),
     })),

@@ -120,6 +120,14 @@ describeWith('dtc', 'a Xen guest made of the fragments of a machine file', () =>
       'no host bridge of the fragments is pcie.0, segment 3 from bus 0',
       'they have /passthrough/pcie@4010000000 (segment 0, buses 0-255)',
     ]);
+    const small = {
+      ...guest,
+      hosts: guest.hosts.map((host) => ({ ...host, config: { ...host.config, size: 0xfffffn } })),
+    };
+    expect(problem(() => xenMachine(source.machine!, small))).toEqual([
+      'config space of /passthrough/pcie@4010000000 does not hold a bus, which is 1 MiB',
+      undefined,
+    ]);
     const { ioreqRanges = [] } = guest.domain;
     const twice = { ...guest, domain: { ...guest.domain, ioreqRanges: [...ioreqRanges, ...ioreqRanges] } };
     expect(problem(() => xenMachine(source.machine!, twice))).toEqual([

@@ -47,8 +47,9 @@ export function xenMachine(machine: Machine, guest: XenGuest): XenMachine {
       },
     );
   });
-  const ecam = bridges.map(({ config, segment, buses: [first, last] }): EcamWindow => {
+  const ecam = bridges.map(({ path, config, segment, buses: [first, last] }): EcamWindow => {
     const held = first + Number(config.size >> 20n) - 1;
+    if (held < first) throw new Problem('xen-mismatch', `config space of ${path} does not hold a bus, which is 1 MiB`);
     return { segment, base: config.base, firstBus: first, lastBus: Math.min(last, held) };
   });
   const space = new AddressSpace('xen');

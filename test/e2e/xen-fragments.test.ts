@@ -7,24 +7,30 @@ import { scratchFolder } from '../lab/suite.js';
 import { oneOfEverything } from '../support/export-source.js';
 import { describeWith } from '../support/tools.js';
 
-/** A machine file and both of its fragments, compiled; `change` edits the domain's. */
+/** Both fragments of the machine file, as pinbar exports them: once for all tests. */
+let exported: readonly string[] | undefined;
+
+async function exportBoth(machine: string): Promise<readonly string[]> {
+  const runs = await Promise.all(['xen', 'xen-domain'].map((format) => pinbar(['export', format, machine])));
+  expect(runs.map(({ end }) => end)).toEqual([0, 0]);
+  return runs.map(({ output }) => output);
+}
+
+/** Compiles both, the domain's as `change` makes it, and runs the simulated machine with them. */
 async function prepare(change = (domain: string) => domain) {
   const folder = scratchFolder();
   const machine = join(folder, 'machine.pinbar.yaml');
   writeFileSync(machine, oneOfEverything);
-  const blobs: string[] = [];
-  for (const format of ['xen', 'xen-domain']) {
-    const source = join(folder, `${format}.dts`);
-    expect((await pinbar(['export', format, machine, '--out', source])).end).toBe(0);
-    if (format === 'xen-domain') writeFileSync(source, change(readFileSync(source, 'utf8')));
-    const blob = join(folder, `${format}.dtb`);
-    const { status, stderr } = spawnSync('dtc', ['-I', 'dts', '-O', 'dtb', '-o', blob, source]);
+  const [guest = '', domain = ''] = (exported ??= await exportBoth(machine));
+  const blobs = [guest, change(domain)].map((input, i) => {
+    const blob = join(folder, `${i}.dtb`);
+    const { status, stderr } = spawnSync('dtc', ['-I', 'dts', '-O', 'dtb', '-o', blob], { input });
     expect([status, stderr.toString()]).toEqual([0, '']);
-    blobs.push(blob);
-  }
+    return blob;
+  });
   const run = (...more: string[]) =>
     pinbar(['run', '--sim', machine, ...blobs.flatMap((blob) => ['--xen', blob]), ...more]);
-  return { folder, machine, run };
+  return { folder, run };
 }
 
 describeWith('dtc', 'a Xen guest on the simulated machine, its IOREQ server in a thread of its own', () => {

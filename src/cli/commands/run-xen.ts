@@ -30,7 +30,13 @@ export async function withXenGuest(
 ): Promise<number> {
   const trees = [];
   for (const file of files) trees.push(await readTree(file, io));
-  const xen = xenMachine(machineFile, xenGuest(trees));
+  const guest = xenGuest(trees);
+  const xen = xenMachine(machineFile, guest);
+  for (const { path } of guest.hosts.filter(({ probeOnly }) => !probeOnly)) {
+    io.stderr.write(
+      `pinbar: ${path} does not tell the guest to keep what it finds (linux,pci-probe-only): it may move BARs\n`,
+    );
+  }
   const { machine, hosts, ecam, claims } = xen;
   const early = await earlyLook(xen);
   const order = { hostBridges: machine.hostBridges, ecam, claims: claims.map(({ base, limit }) => ({ base, limit })) };

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ecam, guest, seen, topologies, walk, type Guest } from '../../../test/support/race.js';
+import { allOfConfigSpace, ecam, guest, seen, topologies, walk, type Guest } from '../../../test/support/race.js';
 import { attach, expectNoneTorn, whole } from '../../../test/support/race-expect.js';
+import type { Machine } from '../../machine/model.js';
 import { anyMachine } from '../../../test/machines.js';
 import { AddressRange } from '../../address/range.js';
 import type { Topology } from '../../enumerate/topology.js';
@@ -145,6 +146,32 @@ describe('what has to be claimed together', () => {
     for (let first = 1; first <= 200; first++) sizes.add(seen(await oneByOne([0, 1, 2, 5], first)).size);
     expect(sizes).toContain(0);
     expect([...sizes].some((size) => size > 0 && size < seen(all).size)).toBe(true);
+  });
+
+  it('a server that answers nothing before all of its devices are there cannot, as QEMU does not', async () => {
+    const { topology: all } = await whole(machine);
+    for (const k of [1, 2, 16, 17, 30, 32]) {
+      // Slots fill one by one behind the server's back; accesses wait meanwhile.
+      const one = guest({ background: true });
+      const functions: Machine['hostBridges'][number]['functions'][number][] = [];
+      let ready: () => void = () => undefined;
+      const started = new Promise<void>((resolve) => (ready = resolve));
+      const built = started.then(() =>
+        deviceModel({ hostBridges: [{ ...machine.hostBridges[0]!, functions }] }, [ecam]),
+      );
+      one.before = (n) => {
+        if (n !== k) return;
+        const server = one.servers.create('qemu', async (request) => (await built).handler(request));
+        server.enable();
+        server.claimMemory(allOfConfigSpace);
+        machine.hostBridges[0]!.functions.forEach((fn, i) => setTimeout(() => functions.push(fn), 2 * i));
+        setTimeout(ready, 20);
+      };
+      expectNoneTorn(await walk(one), all);
+      await started;
+      one.before = () => undefined;
+      expect(seen(await walk(one))).toEqual(seen(all));
+    }
   });
 
   it('function 0 last cannot, because it is looked for first', async () => {
