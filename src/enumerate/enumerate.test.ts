@@ -192,7 +192,7 @@ describe('enumerate', () => {
     expect(count(hosts[0]!.functions)).toBe(64);
     expect({ batches: sim.count.batches, levels: 4 }).toMatchInlineSnapshot(`
       {
-        "batches": 18,
+        "batches": 19,
         "levels": 4,
       }
     `);

@@ -1,8 +1,8 @@
-import type { ConfigAccess } from '../pci/config-access.js';
+import { readOp, type ConfigAccess } from '../pci/config-access.js';
 import { scanBus, type Scan } from './bus.js';
 import { carryOut, together, type Steps } from './lockstep.js';
 import type { HostToScan, SeenFunction, SeenHost, Topology } from './topology.js';
-import { breadthFirst, busNumberWrites, nodeAt, numberDepthFirst, type Bus, type Node } from './tree.js';
+import { at, breadthFirst, busNumberWrites, nodeAt, numberDepthFirst, type Bus, type Node } from './tree.js';
 
 export interface EnumerateOptions {
   /** False: nothing is written, bus numbers and BARs are taken as they stand. Always false where `access` is read-only. */
@@ -61,7 +61,21 @@ function* scanTree(scan: Scan, roots: readonly Bus[]): Steps<void> {
     // A bridge that did not keep its numbers has left its place: the numbers after it move once more.
     fresh = scan.write ? openBuses(scan, roots, bridges) : followBuses(scan, visited, bridges);
   }
-  if (scan.write) yield* once(busNumberWrites(roots));
+  yield* leaveOutVanished(scan, roots, scan.write ? busNumberWrites(roots) : []);
+}
+
+/**
+ * Reads the first dword of every function once more: one that has gone away since was half read, and is left out with what lies
+ * behind it. `before` goes first, in the same step.
+ */
+function* leaveOutVanished(scan: Scan, roots: readonly Bus[], before: ReturnType<typeof busNumberWrites>): Steps<void> {
+  const nodes = [...breadthFirst(roots)].flatMap(({ functions }) => functions);
+  if (before.length + nodes.length === 0) return;
+  const answers = yield [...before, ...nodes.map((node) => readOp(nodeAt(node), 0, 4))];
+  const gone = new Set(nodes.filter((_, i) => answers[before.length + i] === 0xffff_ffff));
+  if (gone.size === 0) return;
+  for (const { bus } of gone) bus.functions = bus.functions.filter((node) => !gone.has(node));
+  for (const { bus, slot } of gone) scan.reported.push({ bus, finding: { at: at(bus, slot), code: 'vanished' } });
 }
 
 function* once(ops: ReturnType<typeof busNumberWrites>): Steps<void> {
