@@ -93,11 +93,14 @@ describe('a function that is awaited', () => {
     await enumerate(machine.access, machine.hosts);
     const qemu = new ScriptedQemu();
     await awaited.use({ qmp: qemu.qmp, version });
-    await awaited.plugIn('dev');
+    let around: readonly string[] = [];
+    awaited.programBy(async (plugIn) => (around = await plugIn()));
+    await awaited.plugIn(['dev']);
     expect(qemu.log).toEqual(['device-list-properties vfio-user-pci', 'device_add vfio-user-pci dev down1']);
     expect(machine.awaited?.()).toEqual(new Map());
+    expect(around).toEqual(['dev']);
     expect(await readConfig(machine.access, parseBdf('0000:05:00.0'), 0, 4)).toBe(0xffff_ffff);
-    await awaited.plugIn('dev');
+    await awaited.plugIn(['dev']);
     expect(qemu.log).toHaveLength(2);
   });
 
@@ -114,7 +117,7 @@ describe('a function that is awaited', () => {
     refuse.now = false;
     await awaited.use({ qmp, version });
     refuse.now = true;
-    await expect(awaited.plugIn('dev')).rejects.toMatchObject({ code: 'qmp-error' });
+    await expect(awaited.plugIn(['dev'])).rejects.toMatchObject({ code: 'qmp-error' });
     expect(machine.awaited?.().size).toBe(1);
   });
 });

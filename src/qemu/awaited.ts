@@ -25,6 +25,7 @@ export class AwaitedFunctions {
   readonly #waiting: Set<AwaitedFunction>;
   readonly #coming = new Set<Promise<unknown>>();
   #qmp: Qmp | undefined;
+  #around: Around = (plugIn) => plugIn();
 
   constructor(functions: readonly AwaitedFunction[]) {
     this.#waiting = new Set(functions);
@@ -42,7 +43,7 @@ export class AwaitedFunctions {
       ...machine,
       access: accessBeside(machine.access, answering),
       reopen: async () => {
-        await Promise.allSettled(this.#coming);
+        await this.settled();
         for (const { fn, route } of routes) {
           route.reset();
           fn.registers.reset();
@@ -72,14 +73,27 @@ export class AwaitedFunctions {
     }
   }
 
+  /** What is done around plugging in, with the ids of what was plugged in once it is there. */
+  programBy(around: Around): void {
+    this.#around = around;
+  }
+
   /**
-   * Plugs a function in: its port tells the guest.
-   * @throws Problem `qmp-error`, `qmp-lost`
+   * Plugs functions in, those of one device in such an order that function 0 is the last: with it their port tells the guest.
+   * @throws Problem `qmp-error`, `qmp-lost`, `register-not-kept`
    */
-  async plugIn(id: string): Promise<void> {
-    const fn = [...this.#waiting].find((one) => one.id === id);
-    if (!fn || !this.#qmp) return;
-    const coming = this.#qmp.execute('device_add', fn.device).then(() => this.#waiting.delete(fn));
+  async plugIn(ids: readonly string[]): Promise<void> {
+    const functions = [...this.#waiting].filter(({ id }) => ids.includes(id));
+    const qmp = this.#qmp;
+    if (functions.length === 0 || !qmp) return;
+    functions.sort((a, b) => (b.path.at(-1)?.fn ?? 0) - (a.path.at(-1)?.fn ?? 0));
+    const coming = this.#around(async () => {
+      for (const fn of functions) {
+        await qmp.execute('device_add', fn.device);
+        this.#waiting.delete(fn);
+      }
+      return functions.map(({ id }) => id);
+    });
     this.#coming.add(coming);
     try {
       await coming;
@@ -87,7 +101,15 @@ export class AwaitedFunctions {
       this.#coming.delete(coming);
     }
   }
+
+  /** Resolves when nothing is being plugged in. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#coming);
+  }
 }
+
+/** Does what plugs functions in, and resolves when all is done that goes with it. */
+type Around = (plugIn: () => Promise<readonly string[]>) => Promise<unknown>;
 
 /** What of an awaited function matters for routing. */
 interface Answering {

@@ -26,7 +26,7 @@ export interface PrepareReport {
 }
 
 export interface RunReport extends PrepareReport {
-  /** Registers are about to be written again after a reset; all is done, and the guest runs next. */
+  /** The machine is about to be reset and programmed again; all is done, and the guest runs next. */
   readonly programming?: (state: 'begins' | 'done') => void;
   readonly stderr: (chunk: Buffer) => void;
 }
@@ -38,6 +38,8 @@ export interface Ready {
    * meanwhile, nothing is learnt of what is plugged in: all is to be done again.
    */
   readonly reprogram: (disturbed?: () => boolean) => Promise<void>;
+  /** The addresses of these functions alone: they have come while the guest ran. It must be stopped. */
+  readonly programOnly: (ids: readonly string[]) => Promise<void>;
   /** What the registers hold that was not programmed. The guest must be stopped. */
   readonly verify: () => Promise<readonly Mismatch[]>;
   /** Where firmware that enumerates comes before the guest. */
@@ -151,6 +153,10 @@ export async function prepareMachine(
       await unnumber();
       await report.replanned(pinned.plan);
     },
+    programOnly: async (ids) => {
+      await machine.locate?.();
+      await program(machine.access, addressesOf(pinned.programme, ids));
+    },
     verify: async () => {
       await machine.locate?.();
       return keptBy(machine.access, await verifyProgramme(machine.access, pinned.programme), pinned.plan);
@@ -158,6 +164,14 @@ export async function prepareMachine(
     ...(firmware ? { firmware } : {}),
   };
 }
+
+/** What of a programme gives these functions their addresses. */
+function addressesOf({ addresses, commands }: Programme, ids: readonly string[]): Programme {
+  const theirs = ({ id }: { readonly id: string }) => ids.includes(id);
+  return { ...noSteps, addresses: addresses.filter(theirs), commands: commands.filter(theirs) };
+}
+
+const noSteps = { buses: [], forwarding: [], windows: [] };
 
 /** Carries a programme out. False where something does not keep what was written: it may be another device by now. */
 async function programmed(access: ConfigAccess, programme: Programme): Promise<boolean> {

@@ -9,7 +9,7 @@ import type { Phase, Ready, RunReport } from './prepare.js';
 import type { QemuEnd, QemuProcess } from './process.js';
 import type { RunRequest } from './request.js';
 import { crashed, deathOf, endWithin, sayEnd, startSession, type Session } from './session.js';
-import { supervise } from './supervise.js';
+import { isReset, supervise } from './supervise.js';
 import { rememberTerminal } from './terminal.js';
 
 /** QEMU 7.2 was seen to crash while bridge windows were programmed; a machine that has not run can be started again. */
@@ -25,7 +25,7 @@ export async function runQemu(request: RunRequest, report: RunReport, awaited?: 
   const signals = new SignalForwarding();
   const restoreTerminal = rememberTerminal();
   try {
-    return await live(request, report, await start(request, report, signals, awaited), signals);
+    return await live(request, report, await start(request, report, signals, awaited), signals, awaited);
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== 'qemu-died') throw error;
     // Ended because it was asked to: not a failure to explain.
@@ -114,6 +114,7 @@ async function live(
   report: RunReport,
   { session, ready }: Started,
   signals: SignalForwarding,
+  awaited?: AwaitedFunctions,
 ): Promise<number> {
   const { process, qmp, memory } = session;
   /** What each look at the registers found to be moved. */
@@ -128,12 +129,23 @@ async function live(
       stopped: (work) => stopped(session, work),
       verify: ready.verify,
     });
+  // The guest is to find the addresses that were kept: it is told of a function when that is plugged in.
+  awaited?.programBy((plugIn) => stopped(session, async () => ready.programOnly(await plugIn())));
+  /** Compares the registers of a guest that has stopped with what was programmed. */
+  const look = async (reason: string) => {
+    const now = await ready.verify();
+    // Drivers may switch decoding off as they go, and the guest may open a closed window for a device to come; where
+    // a BAR lies is what was promised.
+    const wrong = now.filter(({ register, closed }) => register !== COMMAND && !closed);
+    if (wrong.length > 0)
+      report.notice(`at ${reason} the guest had not kept the plan:\n${wrong.map(sayMismatch).join('\n')}`);
+    looks.push(wrong);
+  };
   let ownExit: number | undefined;
   try {
     const supervised = supervise(qmp, request.actions, false, {
       reprogram: async () => {
         report.stage('programming again after a reset');
-        report.programming?.('begins');
         await ready.reprogram();
         await memory.handOver();
         watch?.begin();
@@ -142,14 +154,10 @@ async function live(
       },
       onStop: async (reason) => {
         await watch?.end();
-        if (!request.verify) return;
-        const now = await ready.verify();
-        // Drivers may switch decoding off as they go, and the guest may open a closed window for a device to come; where
-        // a BAR lies is what was promised.
-        const wrong = now.filter(({ register, closed }) => register !== COMMAND && !closed);
-        if (wrong.length > 0)
-          report.notice(`at ${reason} the guest had not kept the plan:\n${wrong.map(sayMismatch).join('\n')}`);
-        looks.push(wrong);
+        await awaited?.settled();
+        if (request.verify) await look(reason);
+        // QEMU, too, looks at its devices when it resets them.
+        if (isReset(reason)) report.programming?.('begins');
       },
     });
     report.stage('handing over');

@@ -19,6 +19,9 @@ export const SUPERVISED = 'reboot=shutdown,shutdown=pause';
 /** `reason` of a SHUTDOWN event that was a reset before `reboot=shutdown` made it one (system/runstate.c). */
 const resets = new Set(['guest-reset', 'host-qmp-system-reset']);
 
+/** Whether a SHUTDOWN event of this reason stands for a reset. */
+export const isReset = (reason: string): boolean => resets.has(reason);
+
 /** Of one that QEMU ends with at once, whatever `-action` says: nothing can be asked of it any more. */
 const ends = new Set(['host-qmp-quit', 'host-signal']);
 
@@ -53,7 +56,7 @@ export async function supervise(
         const reason = String(data['reason']);
         if (ends.has(reason)) break;
         await onStop(reason);
-        if (resets.has(reason) && actions.reboot === 'reset') {
+        if (isReset(reason) && actions.reboot === 'reset') {
           running = await resetAgain(qmp, reprogram, running);
           // What came until the machine went on is answered by this reset: a second request, and its own STOP.
           while (running) {

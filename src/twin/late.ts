@@ -48,7 +48,7 @@ export class LateDevices {
   readonly #timers: NodeJS.Timeout[] = [];
   /** Their time has come while the machine was prepared. */
   readonly #due: TwinDevice[] = [];
-  #plugIn: ((device: TwinDevice) => Promise<void>) | undefined;
+  #plugIn: ((devices: readonly TwinDevice[]) => Promise<void>) | undefined;
   #preparing = true;
   #started = false;
   readonly #signal = () => this.#appear(({ after }) => after === undefined);
@@ -70,8 +70,8 @@ export class LateDevices {
     if (this.#waiting.length > 0) process.on('SIGUSR2', this.#signal);
   }
 
-  /** What plugs a function in. It is called while the guest is there, not while its machine is prepared. */
-  plugInBy(plugIn: (device: TwinDevice) => Promise<void>): void {
+  /** What plugs functions in. It is called while the guest is there, not while its machine is prepared. */
+  plugInBy(plugIn: (devices: readonly TwinDevice[]) => Promise<void>): void {
     this.#plugIn = plugIn;
   }
 
@@ -130,19 +130,14 @@ export class LateDevices {
     this.#plugInDue();
   }
 
-  /** Function 0 of a device is the last: with it the guest is told of all. */
   #plugInDue(): void {
-    if (this.#preparing) return;
-    const due = this.#due.splice(0).sort((a, b) => b.fn.address.fn - a.fn.address.fn);
-    for (const device of due) {
-      const name = formatBdf(device.fn.address);
-      this.#plugIn?.(device).then(
-        () => this.notice(`${name} has been plugged in`),
-        (error: unknown) => {
-          const why = error instanceof Error ? error.message : String(error);
-          this.notice(`${name} could not be plugged in: ${why}`);
-        },
-      );
-    }
+    if (this.#preparing || this.#due.length === 0) return;
+    const due = this.#due.splice(0);
+    const names = due.map(({ fn }) => formatBdf(fn.address)).join(', ');
+    this.#plugIn?.(due).then(
+      () => this.notice(`plugged in: ${names}`),
+      (error: unknown) =>
+        this.notice(`could not be plugged in: ${names}: ${error instanceof Error ? error.message : String(error)}`),
+    );
   }
 }

@@ -29,7 +29,10 @@ export interface LateIds {
    * nothing in it, and switch it off, upon which QEMU would take the device away.
    */
   readonly silent: ReadonlySet<string>;
-  /** They are plugged in, and not on the command line. */
+  /**
+   * They are plugged in, and not on the command line. Their ports are without a power controller: switching the power on would
+   * reset what is in the slot, with the addresses that were programmed.
+   */
   readonly hotplug: ReadonlySet<string>;
 }
 
@@ -47,11 +50,15 @@ export function twinArguments(machine: Machine, sockets: ReadonlyMap<string, str
         const { kind } = fn.bridge;
         const number = kind === 'root-port' || kind === 'downstream-port' ? [`chassis=${chassis++}`] : [];
         const shpc = kind === 'pci-bridge' ? [`chassis_nr=${chassis++ % 0x100}`] : [];
-        const silent =
-          number.length > 0 && fn.bridge.functions.some((child) => late.silent.has(child.id)) ? ['hotplug=off'] : [];
+        const behind = (ids: ReadonlySet<string>) =>
+          number.length > 0 && fn.bridge?.functions.some((child) => ids.has(child.id));
+        const silent = behind(late.silent) ? ['hotplug=off'] : [];
+        const powered = behind(late.hotplug) ? ['power_controller_present=off'] : [];
         return [
           '-device',
-          [drivers[kind], `id=${fn.id}`, `bus=${bus}`, `addr=${addr}`, ...number, ...silent, ...shpc].join(','),
+          [drivers[kind], `id=${fn.id}`, `bus=${bus}`, `addr=${addr}`, ...number, ...silent, ...powered, ...shpc].join(
+            ',',
+          ),
         ];
       }
       const socket = sockets.get(fn.id);

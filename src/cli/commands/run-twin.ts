@@ -93,7 +93,7 @@ async function awaitedFunctions(
   const { AwaitedFunctions } = await import('../../qemu/awaited.js');
   const awaited = new AwaitedFunctions(plugged);
   const ids = new Map(served.map(([id, { address }]) => [formatBdf(address), id]));
-  late.plugInBy(({ fn }) => awaited.plugIn(ids.get(formatBdf(fn.address)) ?? ''));
+  late.plugInBy((devices) => awaited.plugIn(devices.map(({ fn }) => ids.get(formatBdf(fn.address)) ?? '')));
   return awaited;
 }
 
