@@ -89,6 +89,23 @@ describe('hostile input', () => {
     ['a mapping beyond all', 'vfio_dma_map(0x1, 0xffffffffffffffff, 0xffffffffffffffff, 0x1) = -22 (Invalid argument)'],
     ['a bar number beyond all', 'pci 0000:00:01.0: BAR 99: no space for [mem size 0x1000]'],
     [
+      'ECAM of more digits than an address has',
+      'PCI: ECAM [mem 0x80000000-0x8ff18446744073709551615] (base 0x80000000) for domain 0000 [bus 00-ff]',
+    ],
+    [
+      'reserved regions that end before they begin',
+      '0x00000000fee00000 0x0000000000000000 msi\nvfio_dma_map(0x1, 0xfee00000, 0x10000, 0x1) = -22 (Invalid argument)',
+    ],
+    [
+      'a claim that ends before it begins',
+      'pnp 00:05: disabling [mem 0x0] because it overlaps 0000:01:00.0 BAR 7 [mem 0xffff-0x0]',
+    ],
+    [
+      'a move beyond all',
+      'kvm: pci_bar_move_failed\nmoving BAR from 0xffffffffffffffff to 0xffffffffffffffff size 0xffffffffffffffff',
+    ],
+    ['RAM beyond all', 'qemu-system-aarch64 -M virt -m 16777215T -device vfio-pci,host=01:00.0'],
+    [
       'a bridge that is its own',
       'pci 0000:01:00.0: PCI bridge to [bus 01-ff]\npci 0000:01:00.0: BAR 14: no space for [mem size 0x100000]',
     ],

@@ -1,3 +1,5 @@
+import { ADDRESS_SPACE } from '../address/kinds.js';
+import { AddressRange } from '../address/range.js';
 import type { Source } from './observation.js';
 
 /** One line of a text, without what terminals and loggers put around it. */
@@ -75,3 +77,14 @@ export function* linesOf(text: string): Generator<string> {
 export const fromHex = (digits: string): bigint =>
   // What a number holds exactly is read faster as a number.
   digits.length <= 13 ? BigInt(parseInt(digits, 16)) : BigInt(`0x${digits}`);
+
+/** A range by its ends, in hexadecimal without `0x`; undefined where one is missing, or it ends before it begins. */
+export function rangeOfHex(base: string | undefined, limit: string | undefined): AddressRange | undefined {
+  if (!base || !limit) return undefined;
+  const [from, to] = [fromHex(base), fromHex(limit)];
+  return from <= to && to < ADDRESS_SPACE ? AddressRange.of(from, to) : undefined;
+}
+
+/** `size` bytes from `base`; undefined where that is none, or more than 64 bits reach. */
+export const rangeOfSize = (base: bigint, size: bigint): AddressRange | undefined =>
+  base >= 0n && size > 0n && base + size <= ADDRESS_SPACE ? AddressRange.sized(base, size) : undefined;

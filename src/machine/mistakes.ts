@@ -42,6 +42,7 @@ const words: Readonly<Record<string, string>> = {
   Object: 'a map',
   Array: 'a list',
   null: 'nothing',
+  undefined: 'nothing',
   string: 'a string',
   number: 'a number',
   bigint: 'a number',

@@ -1,3 +1,4 @@
+import { rangeOfHex } from '../../import/lines.js';
 import { formatSize, hex } from '../../address/format.js';
 import { KiB } from '../../address/kinds.js';
 import { AddressRange } from '../../address/range.js';
@@ -61,8 +62,8 @@ function judge(scene: Scene, failure: Placed, range: AddressRange): Candidate | 
   const text = `${range.toString()} (${formatSize(failure.size)})`;
   if (touched && failure.size > 16n * KiB) return msiOverlap(failure, text, msi);
   const reserved = said(scene.evidence, 'reserved-region', 'rmrr-range').flatMap(({ values, line }) => {
-    const there = AddressRange.of(BigInt(`0x${values['base'] ?? '0'}`), BigInt(`0x${values['limit'] ?? '0'}`));
-    return there.overlaps(range) && values['type'] !== 'direct-relaxable' ? [{ there, line }] : [];
+    const there = rangeOfHex(values['base'], values['limit']);
+    return there?.overlaps(range) && values['type'] !== 'direct-relaxable' ? [{ there, line }] : [];
   })[0];
   if (reserved) {
     return {

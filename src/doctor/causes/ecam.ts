@@ -1,4 +1,4 @@
-import { AddressRange } from '../../address/range.js';
+import { rangeOfHex } from '../../import/lines.js';
 import { MiB } from '../../address/kinds.js';
 import { formatBdf } from '../../pci/bdf.js';
 import { said } from '../evidence.js';
@@ -22,8 +22,7 @@ export function ecam(scene: Scene): Candidate[] {
   if (covered) return [covered];
   if (!first) return partial(scene);
   const named = [...unreserved, ...said(evidence, 'ecam')].find(({ values }) => values['base'] && values['limit']);
-  const range =
-    named?.values['base'] && named.values['limit'] ? rangeFrom(named.values['base'], named.values['limit']) : undefined;
+  const range = rangeOfHex(named?.values['base'], named?.values['limit']);
   const size = range ? `${rangeText(range)}: ${range.size / MiB} buses of 1 MiB each` : 'its range is not in the input';
   const around = evidence.lines
     .filter(({ text }) => /efi: Remove mem|EfiMemoryMappedIO|MMCONFIG for domain|PCI: ECAM \[/.test(text))
@@ -83,15 +82,10 @@ export function ecam(scene: Scene): Candidate[] {
   ];
 }
 
-function rangeFrom(base: string, limit: string): AddressRange | undefined {
-  const [from, to] = [BigInt(`0x${base}`), BigInt(`0x${limit}`)];
-  return to > from ? AddressRange.of(from, to) : undefined;
-}
-
 /** A BAR or window that the kernel put into the ECAM range: accesses to one reach the other. */
 function onTop(scene: Scene): Candidate | undefined {
   for (const { values, line } of said(scene.evidence, 'ecam', 'ecam-unreserved')) {
-    const range = values['base'] && values['limit'] ? rangeFrom(values['base'], values['limit']) : undefined;
+    const range = rangeOfHex(values['base'], values['limit']);
     const story = range && scene.stories.find(({ placed, space }) => space === 'memory' && placed?.overlaps(range));
     if (!range || !story?.placed) continue;
     return {

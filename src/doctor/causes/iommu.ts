@@ -1,5 +1,5 @@
+import { rangeOfSize } from '../../import/lines.js';
 import { formatSize, hex } from '../../address/format.js';
-import { AddressRange } from '../../address/range.js';
 import { MiB } from '../../address/kinds.js';
 import { said } from '../evidence.js';
 import type { Candidate } from '../finding.js';
@@ -218,9 +218,9 @@ function ramOverMsi(scene: Scene): Candidate | undefined {
   for (const command of scene.evidence.commands) {
     const base = command.machine === 'virt' ? ramBase[command.arch ?? ''] : undefined;
     const assigned = command.devices.filter(({ driver }) => driver.startsWith('vfio-'));
-    if (base === undefined || command.ram === undefined || command.ram === 0n || assigned.length === 0) continue;
-    const ram = AddressRange.sized(base, command.ram);
-    if (!ram.overlaps(msi.range)) continue;
+    if (base === undefined || command.ram === undefined || assigned.length === 0) continue;
+    const ram = rangeOfSize(base, command.ram);
+    if (!ram?.overlaps(msi.range)) continue;
     const kvm = command.lines.some(({ text }) => /enable-kvm|accel=kvm|accel kvm/.test(text));
     if (kvm && !msi.line) continue; // the host has the guest's architecture: its MSI range is elsewhere
     const most = (msi.range.base - base) / MiB;

@@ -1,5 +1,5 @@
+import { rangeOfHex } from '../../import/lines.js';
 import { hex } from '../../address/format.js';
-import { AddressRange } from '../../address/range.js';
 import { said } from '../evidence.js';
 import type { MessageCode } from '../../import/log/messages/messages.js';
 import type { LogLine } from '../../import/log/line.js';
@@ -42,9 +42,9 @@ export function noise(scene: Scene): Candidate[] {
 function pnpOverlap(scene: Scene): Noise | undefined {
   const all = said(scene.evidence, 'pnp-overlap');
   const [first] = all;
-  if (!first?.values['base'] || !first.values['limit']) return undefined;
-  const base = BigInt(`0x${first.values['base']}`);
-  const range = AddressRange.of(base, BigInt(`0x${first.values['limit']}`));
+  const range = rangeOfHex(first?.values['base'], first?.values['limit']);
+  if (!first || !range) return undefined;
+  const { base } = range;
   const device = first.values['device'] ?? '';
   const placed = scene.stories.find(
     ({ outcome, isVf, placed: at }) => isVf && outcome === 'placed' && at !== undefined && at.base !== base,

@@ -1,5 +1,5 @@
+import { rangeOfSize } from '../../import/lines.js';
 import { formatSize, hex } from '../../address/format.js';
-import { AddressRange } from '../../address/range.js';
 import { FOUR_GIB } from '../../address/kinds.js';
 import { said } from '../evidence.js';
 import type { Candidate, Remedy } from '../finding.js';
@@ -29,7 +29,7 @@ function moves(scene: Scene): Candidate | undefined {
   if (told.length === 0) return undefined;
   const [first] = steps;
   const memory = windows.filter(({ space }) => space === 'memory');
-  const target = first && first.size > 0n ? AddressRange.sized(first.to, first.size) : undefined;
+  const target = first && rangeOfSize(first.to, first.size);
   const routed = target && memory.some(({ range }) => range.covers(target));
   const nocrs = stack.pciOptions.has('nocrs');
   const outside = target !== undefined && first?.to !== 0n && (nocrs || (memory.length > 0 && !routed));

@@ -1,4 +1,5 @@
-import { AddressRange } from '../../address/range.js';
+import { rangeOfSize } from '../../import/lines.js';
+import type { AddressRange } from '../../address/range.js';
 import { FOUR_GIB } from '../../address/kinds.js';
 import type { Registers } from '../../guests/state.js';
 import { bdfKey } from '../../import/observation.js';
@@ -192,5 +193,5 @@ function registersOf(root: LoggedRoot, { address, resources, buses }: LoggedFunc
 export function toBus(root: LoggedRoot, space: 'io' | 'memory', range: AddressRange): AddressRange {
   const window = root.windows.find((one) => one.space === space && one.range.contains(range.base));
   if (!window) return range;
-  return AddressRange.sized(range.base - window.range.base + window.busBase, range.size);
+  return rangeOfSize(range.base - window.range.base + window.busBase, range.size) ?? range;
 }

@@ -1,3 +1,4 @@
+import { rangeOfHex } from '../../import/lines.js';
 import { AddressRange } from '../../address/range.js';
 import type { LogLine } from '../../import/log/line.js';
 import { said } from '../evidence.js';
@@ -15,8 +16,8 @@ export interface MsiRange {
 /** The host's MSI range: as its reserved regions show it, or that of x86. */
 export function msiRange({ evidence }: Scene): MsiRange {
   const shown = said(evidence, 'reserved-region').find(({ values }) => values['type'] === 'msi');
-  if (shown?.values['base'] && shown.values['limit']) {
-    const range = AddressRange.of(BigInt(`0x${shown.values['base']}`), BigInt(`0x${shown.values['limit']}`));
+  const range = rangeOfHex(shown?.values['base'], shown?.values['limit']);
+  if (shown && range) {
     return { range, why: `The host's reserved regions list ${range.toString()} as its MSI range.`, line: shown.line };
   }
   return { range: X86_MSI, why: `On x86 hosts ${X86_MSI.toString()} is the MSI range.` };

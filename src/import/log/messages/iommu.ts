@@ -56,7 +56,7 @@ export const iommuRules = [
   ),
   rule(
     'iommu-width',
-    /iommu width \((?<bits>\d+)\) is not sufficient for the mapped address \((?<address>[0-9a-f]+)\)/,
+    /iommu width \((?<bits>\d+)\) is not sufficient for the mapped address \((?<address>[0-9a-f]{1,16})\)/,
     'iommu width',
   ),
   rule(
@@ -67,7 +67,7 @@ export const iommuRules = [
   ),
   rule(
     'iova-unmappable',
-    /can't map (?:guest )?IOVA region 0x(?<base>[0-9a-f]+)\.\.0x(?<limit>[0-9a-f]+)/,
+    /can't map (?:guest )?IOVA region 0x(?<base>[0-9a-f]{1,16})\.\.0x(?<limit>[0-9a-f]{1,16})/,
     'IOVA region',
   ),
   // What debuggers and traces show of the memory region that is being mapped
@@ -102,17 +102,17 @@ export const iommuRules = [
   // drivers/iommu/intel/dmar.c, drivers/iommu/amd/iommu.c, drivers/iommu/arm/arm-smmu-v3
   rule(
     'iommu-fault',
-    /DMAR:? ?\[(?:DMA |INTR-REMAP)[^\]]*\] Request device \[(?<device>[0-9a-f:.]+)\] (?:PASID \S+ )?fault addr (?:0x)?(?<address>[0-9a-f]+)/i,
+    /DMAR:? ?\[(?:DMA |INTR-REMAP)[^\]]*\] Request device \[(?<device>[0-9a-f:.]+)\] (?:PASID \S+ )?fault addr (?:0x)?(?<address>[0-9a-f]{1,16})/i,
     'fault addr',
   ),
   rule(
     'iommu-fault',
-    /IO_PAGE_FAULT (?:device=(?<device>[0-9a-f:.]+) )?[^\]]*?address=(?:0x)?(?<address>[0-9a-f]+)/,
+    /IO_PAGE_FAULT (?:device=(?<device>[0-9a-f:.]+) )?[^\]]*?address=(?:0x)?(?<address>[0-9a-f]{1,16})/,
     'IO_PAGE_FAULT',
   ),
   rule(
     'iommu-fault',
-    /(?:arm-smmu|smmu)[^\n]*(?:iova[=:]\s?0x(?<address>[0-9a-f]+)|F_TRANSLATION|event 0x10 received)/i,
+    /(?:arm-smmu|smmu)[^\n]*(?:iova[=:]\s?0x(?<address>[0-9a-f]{1,16})|F_TRANSLATION|event 0x10 received)/i,
     'smmu',
     'SMMU',
   ),

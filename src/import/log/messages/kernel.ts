@@ -29,7 +29,7 @@ export const kernelRules = [
   rule('bus-short', /bridge has subordinate (?<subordinate>[0-9a-f]+) but max busn (?<most>[0-9a-f]+)/, 'but max busn'),
   rule(
     'bus-end-stuck',
-    /busn_res: \[bus (?<buses>[0-9a-f-]+)\] end can not be updated to (?<end>[0-9a-f]+)/,
+    /busn_res: \[bus (?<buses>[0-9a-f-]+)\] end can not be updated to (?<end>[0-9a-f]{1,16})/,
     'can not be updated',
   ),
   rule('bus-hidden', /\[bus (?<buses>[0-9a-f-]+)\] (?:is )?(?:partially )?hidden behind/, 'hidden behind'),
@@ -63,7 +63,7 @@ export const kernelRules = [
   // drivers/pnp/quirks.c
   rule(
     'pnp-overlap',
-    /disabling \[mem (?<range>[^\]]*)\] because it overlaps (?<device>\S+) BAR (?<bar>\d+) \[mem 0x(?<base>[0-9a-f]+)-0x(?<limit>[0-9a-f]+)/,
+    /disabling \[mem (?<range>[^\]]*)\] because it overlaps (?<device>\S+) BAR (?<bar>\d+) \[mem 0x(?<base>[0-9a-f]{1,16})-0x(?<limit>[0-9a-f]{1,16})/,
     'because it overlaps',
   ),
   rule('pnp-unreserved', /system \S+: \[(?:mem|io) [^\]]+\] could not be reserved/, 'could not be reserved'),
@@ -71,7 +71,7 @@ export const kernelRules = [
   // arch/x86/pci/mmconfig-shared.c, drivers/acpi/pci_mcfg.c, drivers/pci/ecam.c
   rule(
     'ecam-unreserved',
-    /(?:MMCONFIG|ECAM|MCFG)(?: area)?(?: at)? \[?(?:mem )?(?:0x)?(?<base>[0-9a-f]{6,16})(?:-(?:0x)?(?<limit>[0-9a-f]+))?\]? ?(?:is )?not (?:E820-)?reserved(?! as E820| in E820)/,
+    /(?:MMCONFIG|ECAM|MCFG)(?: area)?(?: at)? \[?(?:mem )?(?:0x)?(?<base>[0-9a-f]{6,16})(?:-(?:0x)?(?<limit>[0-9a-f]{1,16}))?\]? ?(?:is )?not (?:E820-)?reserved(?! as E820| in E820)/,
     'MMCONFIG',
     'ECAM',
     'MCFG',
@@ -103,7 +103,7 @@ export const kernelRules = [
   ),
   rule(
     'ecam',
-    /PCI: (?:MMCONFIG|ECAM)[^\n]*\[mem 0x(?<base>[0-9a-f]+)-0x(?<limit>[0-9a-f]+)\] ?\(base 0x/,
+    /PCI: (?:MMCONFIG|ECAM)[^\n]*\[mem 0x(?<base>[0-9a-f]{1,16})-0x(?<limit>[0-9a-f]{1,16})\] ?\(base 0x/,
     'MMCONFIG for',
     'PCI: ECAM',
   ),
@@ -115,8 +115,12 @@ export const kernelRules = [
   ),
   rule('probe-only', /PROBE_ONLY|pci-probe-only/, 'PROBE_ONLY', 'probe-only'),
   // arch/x86/mm/ioremap.c, arch/x86/mm/pat
-  rule('ioremap-width', /ioremap: invalid physical address (?<address>[0-9a-f]+)/, 'invalid physical address'),
-  rule('pat-conflict', /conflicting memory types (?<base>[0-9a-f]+)-(?<limit>[0-9a-f]+)/, 'conflicting memory types'),
+  rule('ioremap-width', /ioremap: invalid physical address (?<address>[0-9a-f]{1,16})/, 'invalid physical address'),
+  rule(
+    'pat-conflict',
+    /conflicting memory types (?<base>[0-9a-f]{1,16})-(?<limit>[0-9a-f]{1,16})/,
+    'conflicting memory types',
+  ),
   rule(
     'memtype-refused',
     /memtype_reserve failed|reserve_memtype failed|reserve_ram_pages_type failed/,

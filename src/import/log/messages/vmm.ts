@@ -5,7 +5,7 @@ export const vmmRules = [
   // hw/i386/pc.c, target/i386/cpu.c, hw/arm/virt.c
   rule(
     'phys-bits',
-    /Address space limit 0x(?<limit>[0-9a-f]+) < 0x(?<need>[0-9a-f]+) phys-bits too low \((?<bits>\d+)\)/,
+    /Address space limit 0x(?<limit>[0-9a-f]{1,16}) < 0x(?<need>[0-9a-f]{1,16}) phys-bits too low \((?<bits>\d+)\)/,
     'phys-bits too low',
   ),
   rule(
@@ -18,7 +18,7 @@ export const vmmRules = [
   // Hyper-V, VM worker process
   rule(
     'mmio-above-width',
-    /MMIO region \(0x(?<need>[0-9a-f]+)\) is above the (?:the )?supported physical address range[^\n]*below 0x(?<end>[0-9a-f]+)/,
+    /MMIO region \(0x(?<need>[0-9a-f]{1,16})\) is above the (?:the )?supported physical address range[^\n]*below 0x(?<end>[0-9a-f]{1,16})/,
     'MMIO region (',
   ),
   rule(
@@ -103,7 +103,7 @@ export const vmmRules = [
   rule('uboot-no-bar', /PCI: Failed autoconfig bar (?<register>[0-9a-f]+)/, 'Failed autoconfig bar'),
   rule(
     'uboot-no-room',
-    /No room in resource(?:, avail start=(?:0x)?(?<start>[0-9a-f]+) ?\/ ?size=(?:0x)?(?<size>[0-9a-f]+), ?need=(?:0x)?(?<need>[0-9a-f]+))?/,
+    /No room in resource(?:, avail start=(?:0x)?(?<start>[0-9a-f]{1,16}) ?\/ ?size=(?:0x)?(?<size>[0-9a-f]{1,16}), ?need=(?:0x)?(?<need>[0-9a-f]{1,16}))?/,
     'No room in resource',
   ),
   // EDK2 MdeModulePkg/Bus/Pci/PciBusDxe, OvmfPkg/Library/PciHostBridgeUtilityLib
