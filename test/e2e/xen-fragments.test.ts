@@ -56,7 +56,12 @@ describeWith('dtc', 'a Xen guest on the simulated machine, its IOREQ server in a
     [
       'nothing answers before the server',
       (domain) => domain.replace(/\t(trap-unmapped|mmio-background)[^;]*;\n/g, ''),
-      'before an IOREQ server has attached, the guest dies of its first look at the bus: the read of 4 bytes at 0x4010000000 ends in a data abort (ESR 0x96000000)',
+      'before an IOREQ server has attached, the guest dies of a look at the bus: the read of 4 bytes at 0x4010000000 ends in a data abort (ESR 0x96000000)',
+    ],
+    [
+      'something answers for two devices alone',
+      (domain) => domain.replace(/\ttrap-unmapped[^;]*;\n/, '').replace('0x0 0x10000000 0xff', '0x0 0x10000 0xff'),
+      'dies of a look at the bus: the read of 4 bytes at 0x4010010000 ends in a data abort',
     ],
     [
       'the server does not claim config space',

@@ -1,4 +1,4 @@
-/** An IOREQ server in a thread or process of its own, for tests. Bundled by {@link ../support/ioreq-bundle}. */
+/** An IOREQ server in a thread or process of its own, for tests; ioreq-bundle.ts makes a program of it. */
 import { Socket } from 'node:net';
 import { parentPort, type MessagePort } from 'node:worker_threads';
 import { portChannel, streamChannel, type Channel } from '../../src/ioreq/channel.js';

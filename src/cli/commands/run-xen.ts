@@ -74,22 +74,27 @@ async function readTree(file: string, io: Io) {
 const line = (what: string, found: string) => `${what.padEnd(21)}${found}\n`;
 
 /** What the guest finds before any server has attached. */
-async function earlyLook({ config, hosts, space, ecam }: XenMachine): Promise<string> {
-  const [first] = ecam;
-  const answer = first && (await space.access({ kind: 'read', address: first.base, width: 4 }));
-  if (answer?.status === 'abort') {
-    throw new Problem(
+async function earlyLook(xen: XenMachine): Promise<string> {
+  const count = await look(xen, true, (why) =>
+    problem(
       'xen-fault',
-      `before an IOREQ server has attached, the guest dies of its first look at the bus: ${abortText(answer.abort)}`,
-      {
-        exit: Exit.outside,
-        hint: 'say in the domain’s node what answers there: trap-unmapped-accesses = <0> (Xen 4.21 and later), or mmio-background-regions over config space (proposed)',
-      },
-    );
-  }
-  const count = allFunctions(await enumerate(config, hosts)).length;
-  const by = answer ? `: ${answer.by} answers with ${hex(answer.value, 8)}` : '';
+      `before an IOREQ server has attached, the guest dies of a look at the bus: ${why}`,
+      hints.early,
+    ),
+  );
+  const base = xen.ecam[0]?.base ?? 0n;
+  const answer = await xen.space.access({ kind: 'read', address: base, width: 4 });
+  const by = answer.status === 'done' ? `: ${answer.by} answers with ${hex(answer.value, 8)}` : '';
   return line('guest looks early', `${count === 0 ? 'an empty bus' : `${count} functions that are not there`}${by}`);
+}
+
+/** Functions that the guest finds; where it takes a data abort, what `dies` makes of that is thrown. */
+async function look({ config, hosts }: XenMachine, probe: boolean, dies: (why: string) => Problem): Promise<number> {
+  try {
+    return allFunctions(await enumerate(config, hosts, { probe })).length;
+  } catch (error) {
+    throw error instanceof Problem && error.code === 'guest-abort' ? dies(error.message) : error;
+  }
 }
 
 const claimed = ({ claims }: XenMachine): string[] =>
@@ -101,10 +106,10 @@ async function requireAttached(server: RemoteServer): Promise<void> {
 }
 
 /** What the guest finds by a rescan, and whether every BAR of the plan answers where it lies. */
-async function lateLook({ config, hosts, space, machine }: XenMachine, plan: Plan): Promise<string> {
-  const found = allFunctions(await enumerate(config, hosts, { probe: false })).length;
-  const missing = plan.functions.length - found;
-  if (missing !== 0) {
+async function lateLook(xen: XenMachine, plan: Plan): Promise<string> {
+  const { machine, space } = xen;
+  const found = await look(xen, false, (why) => unreached(`the guest dies of its rescan: ${why}`));
+  if (found !== plan.functions.length) {
     throw unreached(`after a rescan the guest finds ${found} of ${plan.functions.length} functions`);
   }
   let bars = 0;
@@ -129,11 +134,14 @@ async function requireReached(space: AddressSpace, base: bigint, size: bigint, w
     throw unreached(`${what} is not reached: ${result.by} reads ${hex(result.value)} at its end`);
 }
 
-const unreached = (what: string) =>
-  new Problem('xen-unreached', what, {
-    exit: Exit.outside,
-    hint: 'what the IOREQ server claims (pinbar,ioreq-server-ranges) has to hold config space and the windows of the host bridge',
-  });
+const hints = {
+  early:
+    'say in the domain’s node what answers there: trap-unmapped-accesses = <0> (Xen 4.21 and later), or mmio-background-regions over all of config space (proposed)',
+  late: 'what the IOREQ server claims (pinbar,ioreq-server-ranges) has to hold config space and the windows of the host bridge',
+} as const;
+
+const problem = (code: string, what: string, hint: string) => new Problem(code, what, { exit: Exit.outside, hint });
+const unreached = (what: string) => problem('xen-unreached', what, hints.late);
 
 function cpuAddress({ hostBridges }: Machine, at: Bdf, { type, address }: PlannedBar): bigint | undefined {
   const host = hostBridges.find(
