@@ -4,7 +4,8 @@ import type { LogLine } from '../../import/log/line.js';
 import type { ResourceName } from '../../import/observation.js';
 import type { Difference } from '../finding.js';
 import { formatBdf } from '../../pci/bdf.js';
-import type { LoggedBoot, LoggedFunction, LoggedResource, LoggedRoot } from './logged-boot.js';
+import type { LoggedBoot, LoggedFunction, LoggedResource } from './logged-boot.js';
+import { rootOf, type LoggedRoot } from './logged-roots.js';
 import { toBus } from './logged-machine.js';
 
 /** What a log shows of a resource: where it lies, `null` for nowhere. */
@@ -45,10 +46,7 @@ export function differencesOf(
   const found: Difference[] = [];
   for (const fn of boot.functions.values()) {
     const address = formatBdf(fn.address);
-    const root = boot.roots.findLast(
-      ({ segment, bus, lastBus }) =>
-        segment === fn.address.segment && bus <= fn.address.bus && fn.address.bus <= lastBus,
-    );
+    const root = rootOf(boot.roots, fn.address);
     const planned = functions.get(address);
     if (!root || !planned || formatBdf(planned.address) !== address) {
       found.push({ address, what: 'numbers', shown: null, predicted: null, line: fn.line });

@@ -6,6 +6,7 @@ import { atFirst, devicesFirst, differencesOf } from './compare.js';
 import type { Difference } from '../finding.js';
 import type { KernelCheck } from './kernel.js';
 import type { LoggedBoot, LoggedFunction, LoggedResource } from './logged-boot.js';
+import { rootOf } from './logged-roots.js';
 import { machineOf } from './logged-machine.js';
 import { closest } from './search.js';
 import { openPorts, shownHotplug } from './traits.js';
@@ -72,7 +73,7 @@ function widthsFor({ functions }: LoggedBoot): number[] {
 /** Every address that the kernel found is somebody else's. */
 function placesNothing(boot: LoggedBoot, { name, isExact }: Firmware): FirmwareCheck {
   const differences = [...boot.functions.values()].flatMap((fn) => {
-    const root = boot.roots.find(({ segment }) => segment === fn.address.segment);
+    const root = rootOf(boot.roots, fn.address);
     return [...fn.resources.values()].flatMap((resource): Difference[] => {
       const at = root && typeof resource.name === 'number' && !isFixed(fn) ? registers(root, fn, resource) : null;
       return at

@@ -1,16 +1,14 @@
-import { alignUp } from '../../address/align.js';
-import { FOUR_GIB, MiB } from '../../address/kinds.js';
-import { AddressRange } from '../../address/range.js';
+import type { AddressRange } from '../../address/range.js';
 import type { LogLine } from '../../import/log/line.js';
 import type { KernelFunction } from '../../import/log/kernel-facts.js';
 import type { ResourceEvent } from '../../import/log/resource-event.js';
-import type { WindowFact } from '../../import/log/window-line.js';
 import { subjectOf } from '../../import/log/messages/messages.js';
 import { bdfKey, type ResourceName } from '../../import/observation.js';
 import type { Arch, Bridge } from '../../machine/model.js';
 import type { Bdf } from '../../pci/bdf.js';
 import { said } from '../evidence.js';
 import type { Scene } from '../scene/scene.js';
+import { memoryOf, rootOf, rootsOf, type Here, type LoggedRoot } from './logged-roots.js';
 
 /** A BAR, ROM, VF BAR group or window of a function in one boot's log. Ranges are the kernel's numbers. */
 export interface LoggedResource {
@@ -34,17 +32,6 @@ export interface LoggedFunction extends Pick<KernelFunction, 'address' | 'vendor
   readonly resources: ReadonlyMap<ResourceName, LoggedResource>;
   /** Bus numbers of a bridge, where a line has them. */
   readonly buses?: { readonly secondary: number; readonly subordinate: number };
-}
-
-/** One root bus with its windows. */
-export interface LoggedRoot {
-  readonly segment: number;
-  readonly bus: number;
-  readonly lastBus: number;
-  readonly windows: readonly WindowFact[];
-  /** A device tree describes it: the line names the controller. */
-  readonly deviceTree: boolean;
-  readonly line: LogLine;
 }
 
 /** What QEMU's arguments say of a machine. */
@@ -139,8 +126,7 @@ function readBoot(scene: Scene, file: string, boot: number, count: number): Read
   if (count > MOST_FUNCTIONS) return open(`${count} functions are more than are compared`);
   if (roots.length === 0 || roots.some(({ windows }) => windows.length === 0))
     return open('the lines with the host bridges’ windows (root bus resource) are missing');
-  const end = endOfPlacement(scene, here);
-  const functions = functionsOf(scene, file, boot, end);
+  const functions = functionsOf(scene, file, boot, endOfPlacement(scene, here, roots));
   if (typeof functions === 'string') return open(functions);
   const dmi = said(evidence, 'dmi').find(here)?.line;
   const ports = said(evidence, 'hotplug-slot').filter(here);
@@ -180,60 +166,17 @@ function listedSlots({ evidence }: Scene): LoggedBoot['listed'] {
   return slots;
 }
 
-type Here = (one: { readonly line: LogLine }) => boolean;
+/** Whether a line about a function is about the placement at boot, not about what was plugged in or resized later. */
+type IsAtBoot = (one: { readonly address: Bdf; readonly line: LogLine }) => boolean;
 
-/** The first line that tells of something which was plugged in later: what follows is not the boot's placement. */
-function endOfPlacement(scene: Scene, here: Here): number {
+function endOfPlacement(scene: Scene, here: Here, roots: readonly LoggedRoot[]): IsAtBoot {
   const later = said(scene.evidence, 'hotplug').filter(here);
-  return later.reduce((least, { line }) => Math.min(least, line.source.line), Infinity);
-}
-
-/** SMBIOS tables, firmware's own pages and the like are cut out of RAM: its end is rounded up. */
-const RAM_STEP = 16n * MiB;
-
-function memoryOf({ evidence }: Scene, here: Here): Pick<LoggedBoot, 'ram' | 'reserved'> {
-  const all = evidence.hosts.filter(here).filter((fact) => fact.kind === 'firmware-range');
-  const usable = all.filter(({ type }) => type === 'usable').map(({ range }) => range);
-  const end = (ranges: readonly AddressRange[]) =>
-    ranges.reduce((most, { limit }) => (limit >= most ? alignUp(limit + 1n, RAM_STEP) : most), 0n);
-  const low = end(usable.filter(({ base }) => base < FOUR_GIB));
-  const high = end(usable.filter(({ base }) => base >= FOUR_GIB));
-  return {
-    ram: [
-      ...(low > 0n ? [AddressRange.sized(0n, low)] : []),
-      ...(high > 0n ? [AddressRange.of(FOUR_GIB, high - 1n)] : []),
-    ],
-    reserved: all.filter(({ type, range }) => type !== 'usable' && range.base >= FOUR_GIB).map(({ range }) => range),
+  const end = later.reduce((least, { line }) => Math.min(least, line.source.line), Infinity);
+  return ({ address, line }) => {
+    const { settled } = rootOf(roots, address) ?? {};
+    return here({ line }) && line.source.line < Math.min(end, settled?.source.line ?? Infinity);
   };
 }
-
-function rootsOf({ evidence }: Scene, here: Here): LoggedRoot[] {
-  const hosts = evidence.hosts.filter(here);
-  const roots = new Map<string, LoggedRoot>();
-  for (const fact of hosts) {
-    if (fact.kind !== 'root-bus') continue;
-    const windows = hosts.filter(
-      (one): one is WindowFact =>
-        one.kind === 'root-window' && one.from === 'root' && one.segment === fact.segment && one.bus === fact.bus,
-    );
-    // The range of bus numbers stands on the root bus's own line.
-    const range = hosts.find(
-      (one) => one.kind === 'root-buses' && one.segment === fact.segment && one.first === fact.bus,
-    );
-    roots.set(`${fact.segment}:${fact.bus}`, {
-      segment: fact.segment,
-      bus: fact.bus,
-      lastBus: range?.kind === 'root-buses' ? range.last : 255,
-      windows: unrepeated(windows),
-      deviceTree: fact.controller !== undefined,
-      line: fact.line,
-    });
-  }
-  return [...roots.values()];
-}
-
-const unrepeated = (windows: readonly WindowFact[]): WindowFact[] =>
-  windows.filter((one, i) => windows.findIndex(({ range }) => range.equals(one.range)) === i);
 
 /** What is printed of a function before its driver is bound has `pci` in front. */
 const isCore = ({ driver }: ResourceEvent) => driver === undefined || driver === 'pci';
@@ -242,21 +185,19 @@ function functionsOf(
   scene: Scene,
   file: string,
   boot: number,
-  end: number,
+  isAtBoot: IsAtBoot,
 ): ReadonlyMap<number, LoggedFunction> | string {
-  const inBoot = ({ line }: { readonly line: LogLine }) =>
-    line.boot === boot && line.source.file === file && line.source.line < end;
   const functions = new Map<number, LoggedFunction & { resources: Map<ResourceName, LoggedResource> }>();
-  for (const found of scene.evidence.functions.filter(inBoot)) {
+  for (const found of scene.evidence.functions.filter(isAtBoot)) {
     functions.set(bdfKey(found.address), { ...found, resources: new Map() });
   }
-  for (const { address, secondary, subordinate } of scene.evidence.bridges.filter(inBoot)) {
+  for (const { address, secondary, subordinate } of scene.evidence.bridges.filter(isAtBoot)) {
     const fn = functions.get(bdfKey(address));
     if (fn && secondary !== 0) functions.set(bdfKey(address), { ...fn, buses: { secondary, subordinate } });
   }
   for (const story of scene.stories) {
     if (story.file !== file || story.boot !== boot) continue;
-    const events = story.events.filter((event) => isCore(event) && event.line.source.line < end);
+    const events = story.events.filter((event) => isCore(event) && isAtBoot(event));
     const [head] = events;
     if (!head) continue;
     const fn = functions.get(bdfKey(story.address));

@@ -12,7 +12,8 @@ import {
   type MachineFunction,
 } from '../../machine/model.js';
 import { formatBdf } from '../../pci/bdf.js';
-import type { LoggedBoot, LoggedFunction, LoggedResource, LoggedRoot } from './logged-boot.js';
+import type { LoggedBoot, LoggedFunction, LoggedResource } from './logged-boot.js';
+import type { LoggedRoot } from './logged-roots.js';
 import { portKind, type Traits } from './traits.js';
 
 /** The machine that a log shows. Functions are called by the addresses that the log has. */

@@ -145,6 +145,33 @@ describe('a log in which something lies elsewhere', () => {
   });
 });
 
+describe('what comes after the boot', () => {
+  // prettier-ignore
+  const added = [
+    '[   12.000001] pci 0000:01:00.1: [1af4:1041] type 00 class 0x020000 PCIe Endpoint',
+    '[   12.000002] pci 0000:01:00.1: BAR 1 [mem 0x00000000-0x00000fff]',
+    '[   12.000003] pci 0000:01:00.1: BAR 1 [mem 0x11005000-0x11005fff]: assigned',
+    '[   12.000004] pcieport 0000:00:01.0: bridge window [mem 0x8000000000-0x8003ffffff 64bit pref]: releasing',
+    '[   12.000005] pci 0000:01:00.0: BAR 2 [mem 0x8000000000-0x8003ffffff 64bit pref]: releasing',
+    '[   12.000006] pci 0000:01:00.0: BAR 2 [mem 0x8100000000-0x81ffffffff 64bit pref]: assigned',
+  ].join('\n');
+  const button = '[   12.000000] pcieport 0000:00:01.0: pciehp: Slot(0): Card present\n';
+
+  it.each(['own.aarch64', 'own.riscv64', 'own.x86_64'])('%s: is not the kernel’s placement at boot', (name) => {
+    const before = verdicts(textOf(name));
+    expect(verdicts(`${textOf(name)}${added}\n`)).toEqual(before);
+    expect(verdicts(`${textOf(name)}${button}${added}\n`)).toEqual(before);
+  });
+
+  it('a log that is cut before its end is not held against its kernel', () => {
+    const text = textOf('pinned.aarch64');
+    const [found] = judge(text.slice(0, text.indexOf('resource 4 [') - 60));
+    expect(found).toMatchObject({ verdict: 'open' });
+    expect(found?.summary).toContain('ends before');
+    expect(found?.missing).not.toEqual([]);
+  });
+});
+
 it('several boots and files are told apart', () => {
   expect(verdicts(textOf('own.aarch64') + textOf('pinned.aarch64'))).toEqual(['linux-6.12 own', 'linux-6.12 other']);
   expect(verdicts(textOf('pinned.aarch64'), textOf('own.aarch64'))).toEqual(['linux-6.12 other', 'linux-6.12 own']);

@@ -81,7 +81,7 @@ function byKernel(scene: Scene, boot: LoggedBoot, check: KernelCheck): PlacedBy 
       .slice(0, 1),
     differences.slice(0, 6).map((one) => one.line),
   );
-  if (kept) {
+  if (kept && isWhole(boot)) {
     return {
       ...base,
       verdict: 'other',
@@ -103,7 +103,7 @@ function byKernel(scene: Scene, boot: LoggedBoot, check: KernelCheck): PlacedBy 
   return {
     ...base,
     verdict: 'other',
-    summary: `${differences.length} BARs and windows lie elsewhere than Linux ${text} puts them by itself: ${shown}. Something else decided: addresses that are fixed in a device, a hypervisor, or what came after the boot.`,
+    summary: `${differences.length} BARs and windows lie elsewhere than Linux ${text} puts them by itself: ${shown}. Something else decided, such as addresses that are fixed in a device, or a hypervisor; or lines are missing in the midst of this log.`,
     evidence,
     missing: [],
   };
@@ -117,6 +117,8 @@ function doubtOf(
   const options = [...boot.options].filter((option) => !harmless.test(option));
   if (options.length > 0)
     return { why: `the kernel was started with pci=${options.join(',')}, which is not modelled`, missing: [] };
+  if (!isWhole(boot))
+    return { why: 'the log ends before the lines that come after the placement', missing: [ask.wholeLog] };
   if (!isQemu(boot)) return { why: 'hardware has quirks that are not modelled', missing: [] };
   const model = prediction.guests.at(-1)?.model ?? '';
   if (!measured.has(boot.kernel.release))
@@ -126,6 +128,18 @@ function doubtOf(
   }
   return undefined;
 }
+
+/**
+ * The kernel's lists of root buses' windows stand behind their placement, so that nothing of it is cut off. Before 6.11
+ * there is none for a device tree.
+ */
+const isWhole = ({ roots, kernel }: LoggedBoot): boolean =>
+  roots.every(({ settled, deviceTree }) => settled !== undefined || (deviceTree && isBefore611(kernel.release)));
+
+const isBefore611 = (release: string) => {
+  const [major = 0, minor = 0] = release.split('.').map(Number);
+  return major * 1000 + minor < 6011;
+};
 
 /** Devices of QEMU's, or its name in the firmware's tables. */
 export const isQemu = ({ dmi, functions }: LoggedBoot): boolean =>

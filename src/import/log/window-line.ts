@@ -39,6 +39,14 @@ export interface RootBuses {
   readonly line: LogLine;
 }
 
+/** What a root bus has in the end, from the first of its windows: all below it is placed (pci_bus_dump_resources). */
+export interface Settled {
+  readonly kind: 'settled';
+  readonly segment: number;
+  readonly bus: number;
+  readonly line: LogLine;
+}
+
 /** A part of a window, or a whole one, that the kernel does not use. */
 export interface Withdrawn {
   readonly kind: 'withdrawn';
@@ -59,11 +67,13 @@ export interface FirmwareRange {
   readonly line: LogLine;
 }
 
-export type HostFact = WindowFact | RootBus | RootBuses | Withdrawn | FirmwareRange;
+export type HostFact = WindowFact | RootBus | RootBuses | Settled | Withdrawn | FirmwareRange;
 
 const root =
   /pci_bus ([0-9a-f]{4,8}):([0-9a-f]{2}): (?:root bus )?resource(?: \d{1,3})? \[(io|mem) +0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})([^\]]{0,40})\](?: \(bus address \[0x([0-9a-f]{1,16})-0x[0-9a-f]{1,16}\]\))?/;
 const buses = /pci_bus ([0-9a-f]{4,8}):([0-9a-f]{2}): root bus resource \[bus ([0-9a-f]{2})(?:-([0-9a-f]{2}))?\]/;
+/** Windows of bridges are resources 0 to 3 of their buses. */
+const settled = /pci_bus ([0-9a-f]{4,8}):([0-9a-f]{2}): resource 4 \[/;
 const rootBus = /(?:(\S+ \S+): )?PCI host bridge to bus ([0-9a-f]{4,8}):([0-9a-f]{2})/;
 /** `MEM 0x10000000..0x3efeffff -> 0x10000000`, of drivers/pci/of.c and its ancestors; also with `No bus range`. */
 const ranges =
@@ -127,7 +137,12 @@ function busFact(line: LogLine): HostFact | undefined {
   if (window?.[1] && window[2] && range) {
     // `resource 4 [mem …]` is how the kernel lists a bus' windows; those of other buses belong to bridges.
     const flags = window[6] ?? '';
-    if (!line.text.includes('root bus resource')) return undefined;
+    if (!line.text.includes('root bus resource')) {
+      const end = settled.exec(line.text);
+      return end?.[1] && end[2]
+        ? { kind: 'settled', segment: parseInt(end[1], 16), bus: parseInt(end[2], 16), line }
+        : undefined;
+    }
     return {
       kind: 'root-window',
       from: 'root',
