@@ -373,10 +373,12 @@ export const addressRules: readonly Rule[] = [
     },
     {
       name: `the ${kind} window reaches as far as what is in it`,
-      says: /lies in no fitting window of f|free in one piece/,
+      says: /lies in no fitting window of f/,
       mutate: onWindow(
         kind,
-        ({ fn }, { size }) => fn.bridge!.pin[kind] === undefined && size > stepOf(kind),
+        ({ fn }, { size }) =>
+          // Room for hotplug may lie at either end, and be larger than it has to.
+          fn.bridge!.pin[kind] === undefined && fn.bridge!.reserve[kind] === 0n && size > stepOf(kind),
         ({ base, limit }, given) =>
           given.one([AddressRange.of(base + stepOf(kind), limit), AddressRange.of(base, limit - stepOf(kind))]),
       ),
