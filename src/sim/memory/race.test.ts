@@ -3,12 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { allOfConfigSpace, ecam, guest, seen, topologies, walk, type Guest } from '../../../test/support/race.js';
 import { attach, expectNoneTorn, whole } from '../../../test/support/race-expect.js';
 import type { Machine } from '../../machine/model.js';
-import { anyMachine } from '../../../test/machines.js';
+import { anyMachine, endpoint } from '../../../test/machines.js';
 import { AddressRange } from '../../address/range.js';
 import type { Topology } from '../../enumerate/topology.js';
 import { Problem } from '../../problem/problem.js';
 import type { DataAbort } from './access.js';
+import { simulate, type SimulatedMachine } from '../simulate.js';
 import { deviceModel } from './device-model.js';
+import { ecamRegion, rootComplex, type ConfigResponder } from './ecam-region.js';
 
 const emptyWalk = 32;
 
@@ -142,6 +144,47 @@ it('servers that attach at random, each with devices of its own', async () => {
     }),
     { numRuns: 300 },
   );
+});
+
+describe('behind a host bridge of the machine’s own, a server that claims functions by their numbers', () => {
+  const machine = topologies['a device of several functions']!;
+
+  it('early, late and in between: nothing or all of a device, without any background', async () => {
+    const { functions, ...host } = machine.hostBridges[0]!;
+    const start = () => {
+      const one = guest({ background: false });
+      const own = simulate({ hostBridges: [{ ...host, functions: [endpoint('own', '1', [])] }] });
+      one.space.add(ecamRegion(ecam, [onlyOwn(own), one.servers.config, rootComplex(own.access)]));
+      return one;
+    };
+    const attachTo = (one: Guest) => {
+      const server = one.servers.create('qemu', deviceModel({ hostBridges: [{ ...host, functions }] }, [ecam]).handler);
+      for (const { slot } of functions) server.claimFunction({ segment: 0, bus: 0, ...slot });
+      server.enable();
+    };
+    const there = start();
+    attachTo(there);
+    const all = await walk(there);
+    expect([...seen(all).keys()]).toEqual(['/1.0', '/4.0', '/4.1', '/4.2', '/4.5']);
+    for (let k = 1; k <= there.accesses; k += k < 40 ? 1 : 5) {
+      const one = start();
+      one.before = (n) => {
+        if (n === k) attachTo(one);
+      };
+      const early = await walk(one);
+      expectNoneTorn(early, all);
+      expect(seen(early).size).toBe(k <= 5 ? 5 : 1);
+      one.before = () => undefined;
+      if (one.accesses < k) attachTo(one);
+      expect(seen(await walk(one))).toEqual(seen(all));
+    }
+  });
+
+  /** The machine's own functions, and nothing where it has none. */
+  const onlyOwn =
+    (own: SimulatedMachine): ConfigResponder =>
+    (op) =>
+      own.functionAt(op.at) ? rootComplex(own.access)(op) : null;
 });
 
 describe('what has to be claimed together', () => {
