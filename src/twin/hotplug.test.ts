@@ -15,11 +15,11 @@ import { serveTwins } from './serve.js';
 const capture = await loadCapture(readFileSync('examples/switch-host.capture.json', 'utf8'), 'example');
 const GPU = '0009:03:00.0';
 
-async function served(additions: readonly string[] = []) {
+async function served(additions: readonly string[] = [], addresses: readonly string[] = [GPU], when = '') {
   const notices: string[] = [];
-  const functions = capture.functions.filter((fn) => formatBdf(fn.address) === GPU);
+  const functions = capture.functions.filter((fn) => addresses.includes(formatBdf(fn.address)));
   const twins = await serveTwins(functions, {
-    ...{ rules: [], late: [parseLateRule(`${GPU},hotplug`)], memory: 0 },
+    ...{ rules: [], late: addresses.map((address) => parseLateRule(`${address}${when},hotplug`)), memory: 0 },
     additions: additions.map(parseAddition),
     notice: (text) => notices.push(text),
   });
@@ -123,6 +123,18 @@ describe('a twin that is plugged in', () => {
     twins.late.hide();
     process.emit('SIGUSR2');
     expect(came).toEqual([GPU]);
+  });
+
+  it('comes together with the others of its time', async () => {
+    const [first, second] = [GPU, '0009:04:00.0'];
+    const { twins } = await served([], [first, second], '@0.1');
+    const came: string[][] = [];
+    twins.late.plugInBy((devices) => {
+      came.push(devices.map(({ fn: { address } }) => formatBdf(address)));
+      return Promise.resolve();
+    });
+    twins.late.hide();
+    await expect.poll(() => came).toEqual([[first, second]]);
   });
 
   it('is there no sooner than its time, and what hinders it is said', async () => {

@@ -89,9 +89,9 @@ export class LateDevices {
     this.#plugInDue();
     if (this.#started) return;
     this.#started = true;
-    for (const one of this.#waiting) {
-      const { after } = one;
-      if (after !== undefined) this.#timers.push(setTimeout(() => this.#appear((other) => other === one), after));
+    // Those of the same time at once: functions of one device are plugged in together.
+    for (const after of new Set(this.#waiting.map((one) => one.after))) {
+      if (after !== undefined) this.#timers.push(setTimeout(() => this.#appear((one) => one.after === after), after));
     }
   }
 
