@@ -1,7 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { failures, provoke } from '../test/lab/failures.js';
+import { failures } from '../test/lab/failures.js';
+import { provoke } from '../test/lab/provoke.js';
 
 /**
  * Boots real guests into each failure of test/lab/failures.ts and records what they print, for src/doctor/recorded.test.ts:

@@ -56,9 +56,15 @@ export function diagnose(evidence: Evidence): Diagnosis {
   const candidates = rules.flatMap((rule) => rule(scene)).filter((one) => one.evidence.length > 0);
   const ranked = merged(candidates).toSorted((a, b) => rank(b) - rank(a));
   const [main] = ranked;
+  // A BAR without a place is placement, whatever else a driver then says.
+  const misplaced = main?.fault === true && main.cause !== 'not-placement' && main.confidence === 'certain';
   // Beside a fault that is shown, weak guesses and harmless lines are left out.
   const kept = ranked.filter(
-    (one, i) => i === 0 || (one.weight >= 40 && (!main?.fault || one.fault || one.weight >= 60)),
+    (one, i) =>
+      i === 0 ||
+      (!(misplaced && one.cause === 'not-placement') &&
+        one.weight >= 40 &&
+        (!main?.fault || one.fault || one.weight >= 60)),
   );
   return { findings: kept.slice(0, MOST_FINDINGS).map(strip), missing: missingOf(kept) };
 }

@@ -2,15 +2,19 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { DiagnosisJson } from '../../src/doctor/schema.js';
-import { failures, partsOf, provoke } from '../lab/failures.js';
+import { failures } from '../lab/failures.js';
 import { pinbar } from '../lab/pinbar.js';
 import { logOfPlaced, partsOfPlaced, pinnedAt, placedGuests } from '../lab/placements.js';
+import { partsOf, provoke } from '../lab/provoke.js';
 import { describeInLab, scratchFolder } from '../lab/suite.js';
 
 const recordings = join(import.meta.dirname, '../../src/doctor/samples/recorded');
 
 /** The others are recorded and take longer to boot; `npx tsx scripts/record-failures.ts` boots them all. */
-const booted = new Set(['display-of-512m', 'sixteen-buses', 'three-displays', 'pentium', 'pci-hole']);
+const booted = new Set([
+  ...['display-of-512m', 'sixteen-buses', 'three-displays', 'pentium', 'pci-hole', 'nvme', 'probe-only'],
+  ...['plugged-in-behind-a-switch', 'plugged-in-by-acpi', 'switch-plugged-in', 'below-one-tebibyte-on-amd'],
+]);
 const chosen = failures.filter(({ name }) => booted.has(name));
 
 describeInLab('pinbar doctor', [...new Set(chosen.flatMap(partsOf))], () => {

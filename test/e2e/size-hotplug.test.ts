@@ -5,13 +5,13 @@ import { devicesOfBars } from '../../src/size/need.js';
 import { sizesFor } from '../../src/size/sizes.js';
 import type { GuestFunction } from '../lab/console.js';
 import { firmwareFile } from '../lab/lab.js';
+import type { PluggedDevice } from '../lab/plug.js';
 import { placeOf, plugInto } from '../lab/plugged.js';
 import { describeInLab, scratchFolder } from '../lab/suite.js';
 
 const GiB = 1n << 30n;
 const MiB = 1n << 20n;
 
-type Device = Parameters<typeof plugInto>[0]['plug'][number];
 type Functions = ReadonlyMap<string, GuestFunction>;
 
 const q35 = { arch: 'x86_64', host: 4 } as const;
@@ -24,7 +24,7 @@ const ports = (...options: readonly string[]): string[] =>
   ]);
 
 /** A device with two functions: BARs of 64 MiB (64-bit, prefetchable), 16 MiB and twice 4 KiB (32-bit), and I/O ports. */
-const device = (bus: string): Device[] => [
+const device = (bus: string): PluggedDevice[] => [
   { driver: 'secondary-vga', id: `${bus}b`, bus, addr: '0.1', vgamem_mb: 16 },
   { driver: 'pci-testdev', id: `${bus}a`, bus, addr: '0.0', multifunction: true, membar: Number(64n * MiB) },
 ];
@@ -76,7 +76,7 @@ describeInLab(
       const found = answers.find(({ option }) => option.endsWith('pci-hole64-size'));
       const native = ['-global', 'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off'];
       const plugged = async (size = '') => {
-        const { functions } = await plugInto({
+        const functions = await plugInto({
           arch: 'x86_64',
           machine: [...native, '-global', `q35-pcihost.pci-hole64-size=${size}`, ...ports('')],
           plug: [{ driver: 'pci-testdev', id: 'dev', bus: 'rp0', membar: Number(64n * GiB) }],
@@ -98,7 +98,7 @@ describeInLab(
         pref: { value: '126M', smaller: '124M' },
         io: { value: '4K', smaller: '0' },
       });
-      const { functions } = await plugInto({
+      const functions = await plugInto({
         arch: 'x86_64',
         machine: [
           // On an AMD CPU QEMU reserves what lies below 2^40, and SeaBIOS opens windows there.
@@ -137,7 +137,7 @@ describeInLab(
         memory: { value: '32M', smaller: '16M' },
         pref: { value: '64M', smaller: '32M' },
       });
-      const { functions } = await plugInto({
+      const functions = await plugInto({
         arch: 'x86_64',
         machine: [
           ...flash(scratchFolder()),
@@ -179,7 +179,7 @@ describeInLab('pinbar size, devices plugged in later, Linux', ['qemu-10.0', 'lin
       value === null || value === undefined ? [] : `${name}=${value}`,
     );
     const kernelArguments = `pci=${said.join(',')}`;
-    return (await plugInto({ arch: 'aarch64', machine, plug, functions: 10, kernelArguments })).functions;
+    return plugInto({ arch: 'aarch64', machine, plug, functions: 10, kernelArguments });
   };
 
   it('hpmmiosize, hpmmioprefsize: the ports of a switch hold the device with them, and not with the next smaller values', async () => {

@@ -1,17 +1,5 @@
-import { join } from 'node:path';
-import { output } from './console.js';
-import { writeInitrd } from './initrd.js';
-import {
-  boardOf,
-  fastKernelArguments,
-  firmwareFile,
-  kernelImage,
-  qemuBinary,
-  type GuestArch,
-  type Part,
-  type QemuVersion,
-} from './lab.js';
-import { runToEnd } from './run.js';
+import type { FirmwareVersion, GuestArch, KernelVersion, QemuVersion } from './lab.js';
+import type { PluggedDevice } from './plug.js';
 
 /** A machine that fails, or looks as if it did. */
 export interface Failure {
@@ -21,10 +9,20 @@ export interface Failure {
   readonly name: string;
   readonly arch: GuestArch;
   readonly qemu: QemuVersion;
-  readonly firmware?: '2022.11';
+  readonly firmware?: FirmwareVersion;
   /** Properties of the board. */
   readonly board?: string;
+  readonly kernel?: KernelVersion;
+  /** In place of the best CPU that there is. */
+  readonly cpu?: string;
+  readonly kernelArguments?: string;
+  /** How the machine's device tree is changed: the guest keeps what it finds, or the host bridge has no window below 4 GiB. */
+  readonly tree?: 'probe-only' | 'no-32bit-window';
   readonly devices: readonly string[];
+  /** Devices that are plugged in when the guest has booted, and how many functions there are then. */
+  readonly plug?: { readonly devices: readonly PluggedDevice[]; readonly functions: number };
+  /** Shell commands that are run before the kernel's log is read, and may fail; their output is kept, too. */
+  readonly before?: Readonly<Record<string, string>>;
   /** Shell commands in the guest whose output is kept, by name of the listing; `dmesg` in any case. */
   readonly listings?: Readonly<Record<string, string>>;
   /** QEMU itself refuses: no guest, what it prints on standard error is kept. */
@@ -121,6 +119,88 @@ export const failures: readonly Failure[] = [
     listings: { lspci: 'lspci -vvv', iomem: 'cat /proc/iomem' },
   },
   {
+    cause: 'bridge-window-too-small',
+    name: 'plugged-in-behind-a-switch',
+    arch: 'aarch64',
+    qemu: '10.0',
+    devices: [
+      ...['pcie-root-port,id=rp1,chassis=1,addr=1.0', 'x3130-upstream,id=up,bus=rp1'],
+      ...['xio3130-downstream,id=dn0,bus=up,chassis=2,addr=0.0', 'xio3130-downstream,id=dn1,bus=up,chassis=3,addr=1.0'],
+    ],
+    plug: { devices: [{ driver: 'pci-testdev', id: 'hot', bus: 'dn0', membar: 2 ** 26 }], functions: 6 },
+  },
+  {
+    cause: 'bridge-window-too-small',
+    name: 'plugged-in-by-acpi',
+    arch: 'x86_64',
+    qemu: '10.0',
+    devices: ['pcie-root-port,id=rp1,chassis=1,addr=1.0,pref64-reserve=32M'],
+    plug: { devices: [{ driver: 'pci-testdev', id: 'hot', bus: 'rp1', membar: 2 ** 26 }], functions: 6 },
+  },
+  {
+    cause: 'bus-numbers-exhausted',
+    name: 'switch-plugged-in',
+    arch: 'aarch64',
+    qemu: '10.0',
+    devices: ['pcie-root-port,id=rp1,chassis=1,addr=1.0'],
+    plug: { devices: [{ driver: 'x3130-upstream', id: 'hot', bus: 'rp1' }], functions: 3 },
+  },
+  {
+    cause: 'window-reserved-by-firmware',
+    name: 'below-one-tebibyte-on-amd',
+    arch: 'x86_64',
+    qemu: '10.0',
+    devices: ['pcie-root-port,id=rp1,chassis=1,addr=1.0,pref64-reserve=4G'],
+    plug: { devices: [{ driver: 'pci-testdev', id: 'hot', bus: 'rp1', membar: 2 ** 26 }], functions: 6 },
+  },
+  {
+    cause: 'sriov-vf-bars-no-space',
+    name: 'nvme',
+    arch: 'x86_64',
+    qemu: '10.0',
+    // SeaBIOS opens 2 MiB for the port, and knows nothing of the 127 VFs with 16 KiB each.
+    kernelArguments: 'pci=realloc=off',
+    devices: [
+      ...['pcie-root-port,id=rp1,chassis=1,addr=1.0', 'nvme-subsys,id=sub'],
+      'nvme,serial=1,subsys=sub,bus=rp1,sriov_max_vfs=127,sriov_vq_flexible=254,sriov_vi_flexible=254,max_ioqpairs=256,msix_qsize=2048',
+    ],
+    before: { enable: 'sh -c "echo 4 >/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs"' },
+  },
+  {
+    cause: 'firmware-did-not-assign',
+    name: 'probe-only',
+    arch: 'aarch64',
+    qemu: '10.0',
+    tree: 'probe-only',
+    kernel: '6.1',
+    devices: ['nvme,serial=1,addr=2.0'],
+  },
+  {
+    cause: 'no-32bit-window',
+    name: 'tree-without-one',
+    arch: 'aarch64',
+    qemu: '10.0',
+    tree: 'no-32bit-window',
+    devices: ['pcie-root-port,id=rp1,chassis=1,addr=1.0', 'nvme,serial=1,bus=rp1'],
+  },
+  {
+    cause: 'aperture64-too-small',
+    name: 'ovmf-left-it-out',
+    arch: 'x86_64',
+    qemu: '10.0',
+    firmware: '2025.02',
+    cpu: 'max,phys-bits=38',
+    devices: ['pcie-root-port,id=rp1,chassis=1,addr=1.0', 'pci-testdev,bus=rp1,membar=64G'],
+  },
+  {
+    cause: 'phys-bits-too-small',
+    name: 'bar-beyond-36-bits',
+    arch: 'x86_64',
+    qemu: '10.0',
+    cpu: 'max,phys-bits=36',
+    devices: ['pcie-root-port,id=rp1,chassis=1,addr=1.0', 'pci-testdev,bus=rp1,membar=64G'],
+  },
+  {
     cause: 'phys-bits-too-small',
     name: 'pentium',
     arch: 'x86_64',
@@ -138,54 +218,3 @@ export const failures: readonly Failure[] = [
     refused: ['-machine', 'q35', '-cpu', 'qemu64,phys-bits=36', '-global', 'q35-pcihost.pci-hole64-size=64G', '-m', '8G', '-display', 'none'],
   },
 ];
-
-/** Parts of the lab that a failure needs. */
-export function partsOf({ arch, qemu, firmware, refused }: Failure): Part[] {
-  const suffix = arch === 'aarch64' ? '' : `-${arch}`;
-  return [
-    `qemu-${qemu}${suffix}`,
-    ...(refused ? [] : [`linux-6.12${suffix}`, `guest${suffix}`]),
-    ...(firmware ? [`edk2-${firmware}${suffix}`] : []),
-  ] as Part[];
-}
-
-/** Starts the machine and returns what it prints: QEMU's command and errors, or the guest's kernel log and listings. */
-export async function provoke(failure: Failure, folder: string): Promise<string> {
-  const { arch, qemu, board, devices, listings = {}, refused, firmware } = failure;
-  const binary = qemuBinary(qemu, arch);
-  if (refused) {
-    const { errors } = await runToEnd([binary, ...refused]);
-    // Programs name themselves by their path.
-    const name = `qemu-system-${arch}`;
-    return `$ ${name} ${refused.join(' ')}\n${errors.replaceAll(binary, name)}`;
-  }
-  const initrd = join(folder, 'initrd');
-  const wanted = { dmesg: 'dmesg', ...listings };
-  const script = Object.entries(wanted)
-    .map(([name, command]) => `section ${name} ${command}`)
-    .join('\n');
-  writeInitrd(initrd, { script, arch, lspci: listings['lspci'] !== undefined });
-  const { machine, cpu } = boardOf(arch);
-  const flash = firmware
-    ? [
-        '-drive',
-        `if=pflash,format=raw,unit=0,readonly=on,file=${firmwareFile(firmware, arch, 'code')}`,
-        '-drive',
-        `if=pflash,format=raw,unit=1,snapshot=on,file=${firmwareFile(firmware, arch, 'vars')}`,
-      ]
-    : [];
-  const { boots, errors } = await runToEnd(
-    [
-      binary,
-      ...['-machine', board ? `${machine},${board}` : machine, ...cpu, '-m', '1G', '-display', 'none'],
-      ...['-nodefaults', '-serial', 'stdio', ...flash],
-      ...devices.flatMap((device) => ['-device', device]),
-      ...['-kernel', kernelImage('6.12', arch), '-initrd', initrd, '-append', fastKernelArguments[arch]],
-    ],
-    { seconds: 170 },
-  );
-  if (boots.length === 0) throw new Error(`${failure.name}: the guest did not boot\n${errors}`);
-  return Object.keys(wanted)
-    .map((name) => `${output(boots[0], name).trimEnd()}\n`)
-    .join('\n');
-}

@@ -45,7 +45,8 @@ export function driver(scene: Scene): Candidate[] {
     : (/\b[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b/.exec(first?.line.text ?? '')?.[0] ?? 'BDF');
   const sure = zero.length > 0 || unplaced.length > 0;
   const failed = scene.stories.filter(
-    ({ outcome, space, isVf }) => (outcome === 'failed' || outcome === 'conflict') && space === 'memory' && !isVf,
+    ({ outcome, space, isVf }) =>
+      (outcome === 'failed' || outcome === 'conflict' || outcome === 'not-covered') && space === 'memory' && !isVf,
   );
   const resized = evidence.messages.has('resize-tried') || evidence.messages.has('resize-no-space');
   // The kernel's own lines say more than a driver that follows from them.

@@ -169,14 +169,23 @@ function virtualFunctions(
           ? 'The kernel says “not enough MMIO resources for SR-IOV” where a VF BAR has no address (drivers/pci/iov.c, sriov_enable).'
           : 'The kernel lists them as failed.'),
       remedies: [
+        ...(scene.stack.isGuest === true && total > 0n
+          ? widerBridge(
+              scene.stack,
+              total,
+              sized.every(({ wide, prefetchable }) => wide && prefetchable),
+              true,
+            )
+          : [
+              {
+                change:
+                  'turn on SR-IOV and “Above 4G Decoding” in the firmware setup (some list the reserve per slot), or update the firmware',
+                where: 'bios' as const,
+                why: 'the firmware has to leave room for the VF BARs in the window of the port above',
+              },
+            ]),
         {
-          change:
-            'turn on SR-IOV and “Above 4G Decoding” in the firmware setup (some list the reserve per slot), or update the firmware',
-          where: 'bios',
-          why: 'the firmware has to leave room for the VF BARs in the window of the port above',
-        },
-        {
-          change: 'pci=realloc (on the kernel command line)',
+          change: `pci=realloc (on the kernel command line${scene.stack.pciOptions.has('realloc=off') ? ', in place of pci=realloc=off' : ''})`,
           where: 'kernel',
           why: 'the kernel then sizes bridge windows itself and counts the VF BARs in',
         },

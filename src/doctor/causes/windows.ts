@@ -2,10 +2,12 @@ import { formatBdf } from '../../pci/bdf.js';
 import { FOUR_GIB } from '../../address/kinds.js';
 import { hex } from '../../address/format.js';
 import { AddressRange } from '../../address/range.js';
+import { beyondWidth, unaddressable } from '../placement/beyond-width.js';
 import { cite, placedLine } from '../placement/cite.js';
 import { nameOfStory } from '../placement/demand.js';
 import { rangeText } from '../placement/fit.js';
 import { factsOf, windowsAbove } from '../scene/host-windows.js';
+import { said } from '../evidence.js';
 import { ask } from '../missing.js';
 import { bridgeAbove, isRootBus, type Scene } from '../scene/scene.js';
 import type { Story } from '../scene/stories.js';
@@ -28,7 +30,31 @@ const whileResizing = (scene: Scene) =>
 function notCovering(scene: Scene): Candidate[] {
   const events = scene.evidence.resources.filter(({ verb, range }) => verb === 'not-covered' && range !== undefined);
   const memory = events.filter(({ space, name }) => space === 'memory' && name !== 'rom');
-  const chosen = memory.length > 0 ? memory : events;
+  const wanted = memory.length > 0 ? memory : events;
+  if (wanted.length === 0) return [];
+  if (wanted.every(({ name }) => name === 'rom')) return [unplacedRoms(scene, wanted)];
+  const leftovers = wanted.filter(isUnwritten);
+  const beyond = wanted.filter((event) => liesBeyondCpu(scene, event));
+  const chosen = wanted.filter((event) => !leftovers.includes(event) && !beyond.includes(event));
+  return [
+    ...(leftovers.length > 0 ? [neverAssigned(scene, leftovers)] : []),
+    ...beyondCpu(scene, beyond),
+    ...outside(scene, chosen),
+  ];
+}
+
+/** Whether the kernel leaves out the window that the resource lies in for want of CPU addresses, and found it no other place. */
+const liesBeyondCpu = (scene: Scene, event: ResourceEvent): boolean =>
+  unaddressable(scene, event) !== undefined && storyOf(scene, event)?.outcome !== 'placed';
+
+function beyondCpu(scene: Scene, events: readonly ResourceEvent[]): Candidate[] {
+  const window = events[0] && unaddressable(scene, events[0]);
+  const stories = [...new Set(events.flatMap((event) => storyOf(scene, event) ?? []))];
+  return window ? [beyondWidth(scene, window, stories)] : [];
+}
+
+/** What lies outside the windows above. */
+function outside(scene: Scene, chosen: readonly ResourceEvent[]): Candidate[] {
   const [first] = chosen;
   if (!first?.range) return [];
   const story = storyOf(scene, first);
@@ -58,8 +84,6 @@ function notCovering(scene: Scene): Candidate[] {
   );
   const what = story ? nameOfStory(story) : formatBdf(first.address);
   const moved = story?.outcome === 'placed' ? story.placed : undefined;
-  if (chosen.every(({ name }) => name === 'rom')) return [unplacedRoms(scene, chosen)];
-  if (chosen.every(isSizingLeftover)) return [neverAssigned(scene, chosen)];
   if (fixed) return [chipsetRange(scene, chosen)];
   return [
     {
@@ -107,11 +131,15 @@ function notCovering(scene: Scene): Candidate[] {
 }
 
 /**
- * What a 32-bit BAR holds that nobody gave an address: after all-ones were written to size it, its size mask (PCI Local Bus
- * 3.0 §6.2.5.1), a range that ends at the last byte below 4 GiB.
+ * What a BAR holds that nobody gave an address: 0, as after a reset, or after all-ones were written to size it its size mask
+ * (PCI Local Bus 3.0 §6.2.5.1), a range that ends at the last byte below 4 GiB, or of 64 bits.
  */
+const isUnwritten = (event: ResourceEvent) => isSizingLeftover(event) || isZero(event);
+const isZero = ({ range, name }: ResourceEvent) => range?.base === 0n && typeof name === 'number';
 const isSizingLeftover = ({ range, space }: ResourceEvent) =>
-  space === 'memory' && range !== undefined && range.limit === FOUR_GIB - 1n && range.size < FOUR_GIB;
+  space === 'memory' &&
+  range !== undefined &&
+  ((range.limit === FOUR_GIB - 1n && range.size < FOUR_GIB) || range.limit === (1n << 64n) - 1n);
 
 function unplacedRoms(scene: Scene, events: readonly ResourceEvent[]): Candidate {
   const moved = events.flatMap((event) => storyOf(scene, event) ?? []).filter(({ outcome }) => outcome === 'placed');
@@ -132,35 +160,53 @@ function unplacedRoms(scene: Scene, events: readonly ResourceEvent[]): Candidate
 
 function neverAssigned(scene: Scene, events: readonly ResourceEvent[]): Candidate {
   const [first] = events;
+  const told = said(scene.evidence, 'probe-only').find(
+    ({ line }) => line.boot === first?.line.boot && line.source.file === first.line.source.file,
+  );
   const stories = events.flatMap((event) => storyOf(scene, event) ?? []);
   const moved = stories.filter(({ outcome }) => outcome === 'placed');
   return {
     cause: 'firmware-did-not-assign',
-    confidence: 'likely',
+    confidence: told ? 'certain' : 'likely',
     fault: moved.length < stories.length,
     weight: whileResizing(scene) ? 30 : 86,
-    summary: `Nobody gave ${stories[0] ? nameOfStory(stories[0]) : 'the BAR'} an address: its register holds the size mask.`,
+    summary: `Nobody gave ${stories[0] ? nameOfStory(stories[0]) : 'the BAR'} an address: its register holds ${first && isZero(first) ? '0' : 'the size mask'}.`,
     evidence: cite(
       events.slice(0, 6).map(({ line }) => line),
+      told?.line,
+      stories.flatMap(({ events: all }) => all.filter(({ verb }) => verb === 'no-address').map(({ line }) => line)),
       moved.map(placedLine),
     ),
-    proof: `${first?.range?.toString() ?? ''} ends at 0xffffffff. A register reads like that after all-ones were written to size it and no address followed, or in a device model that does not keep what is written.${moved.length > 0 ? ` The kernel placed ${moved.length} of them itself.` : ''}`,
+    proof: `${told ? 'PROBE_ONLY tells the kernel to keep what it finds and to place nothing. ' : ''}${first?.range?.toString() ?? ''} ${first && isZero(first) ? 'starts at 0. A register reads like that after a reset, until an address is written.' : `ends at ${hex(first?.range?.limit ?? 0n)}. A register reads like that after all-ones were written to size it and no address followed, or in a device model that does not keep what is written.`}${moved.length > 0 ? ` The kernel placed ${moved.length} of them itself.` : ''}`,
     remedies:
       moved.length === stories.length
         ? []
         : [
+            ...(told
+              ? [
+                  {
+                    change: 'linux,pci-probe-only out of the device tree (/chosen and the host bridge’s node)',
+                    where: 'device-tree' as const,
+                    why: 'the kernel then places what firmware has not',
+                  },
+                ]
+              : []),
             {
               change: 'firmware, or a VMM, that assigns the BAR; EDK2 leaves out what its windows cannot hold',
               where: 'firmware',
               why: 'the kernel takes what it reads for the firmware’s choice, and only then looks for another place',
             },
-            {
-              change: 'pci=realloc (on the kernel command line)',
-              where: 'kernel',
-              why: 'lets the kernel place BARs and bridge windows anew, where the host bridge has a window that fits',
-            },
+            ...(told
+              ? []
+              : [
+                  {
+                    change: 'pci=realloc (on the kernel command line)',
+                    where: 'kernel' as const,
+                    why: 'lets the kernel place BARs and bridge windows anew, where the host bridge has a window that fits',
+                  },
+                ]),
           ],
-    ...(moved.length === stories.length ? {} : { missing: [ask.windows] }),
+    ...(told || moved.length === stories.length ? {} : { missing: [ask.windows] }),
   };
 }
 
@@ -258,7 +304,7 @@ function conflicts(scene: Scene): Candidate[] {
 /** Windows that firmware tables took away, where nothing is said to have failed for it. */
 function withdrawnAlone(scene: Scene): Candidate[] {
   const lost = factsOf(scene.evidence, 'withdrawn').filter(
-    ({ range, why }) => range.limit >= 0x10_0000n && why !== 'ignored',
+    ({ range, why }) => range.limit >= 0x10_0000n && why !== 'ignored' && why !== 'width',
   );
   const failed = scene.stories.some(({ outcome }) => outcome === 'failed');
   const [first] = lost;

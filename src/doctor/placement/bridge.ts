@@ -9,6 +9,7 @@ import { cite, failureLine, placedLine } from './cite.js';
 import { alignmentFor, freeOf, nameOfStory, placedOn, reachOf, windowOf, type Bottleneck } from './demand.js';
 import { bytes, rangeText, slotIn, sumOf } from './fit.js';
 import { isHotplugged } from './hotplug.js';
+import { reservedInside } from './withdrawn.js';
 
 /**
  * Judges resources that failed behind a bridge whose own window did not fail: the bridge is what is too small. Undefined
@@ -48,6 +49,8 @@ function judgeOne(scene: Scene, { top, leaf, above }: Bottleneck, all: readonly 
   const alignment = alignmentFor(top, all);
   const fits = free.some((range) => slotIn(range, size, alignment));
   const window = open[0];
+  const reserved = fits ? reservedInside(scene, { top, leaf, above, atRoot: false }, free, alignment) : undefined;
+  if (reserved) return reserved;
   const evidence = cite(
     failureLine(top),
     window ? placedLine(window) : undefined,

@@ -3,7 +3,7 @@ import { FOUR_GIB, MiB } from '../../address/kinds.js';
 import type { AddressRange } from '../../address/range.js';
 import { ask } from '../missing.js';
 import type { Candidate, Missing } from '../finding.js';
-import { moreRoomBelow } from '../remedies/windows.js';
+import { moreRoomBelow, open32 } from '../remedies/windows.js';
 import type { HostWindow } from '../scene/host-windows.js';
 import type { Scene } from '../scene/scene.js';
 import type { Story } from '../scene/stories.js';
@@ -54,7 +54,7 @@ export function judgeLow(context: Context): Candidate | undefined {
       confidence: 'certain',
       summary: `${what} needs a non-prefetchable window below 4 GiB, and the host bridge has none.`,
       proof: `${windows.map(({ bars }) => rangeText(bars)).join(', ')}: ${windows.length === 1 ? 'the only window is' : 'all windows are'} ${why}. ${what} asks for ${bytes(size)} with 32 address bits.`,
-      remedies: moreRoomBelow(scene.stack, size),
+      remedies: open32(scene.stack, size),
     };
   }
   const window = largest(usable);

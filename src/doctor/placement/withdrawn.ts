@@ -1,17 +1,27 @@
 import { formatSize } from '../../address/format.js';
 import { MiB } from '../../address/kinds.js';
-import type { AddressRange } from '../../address/range.js';
+import { AddressRange } from '../../address/range.js';
 import { RangeSet } from '../../address/range-set.js';
+import type { LogLine } from '../../import/log/line.js';
+import { formatBdf } from '../../pci/bdf.js';
 import { ask } from '../missing.js';
 import type { Candidate, Remedy } from '../finding.js';
 import { factsOf, type HostWindow } from '../scene/host-windows.js';
 import type { Scene } from '../scene/scene.js';
-import { cite, failureLine } from './cite.js';
-import { alignmentOf, nameOfStory, type Bottleneck } from './demand.js';
+import type { Story } from '../scene/stories.js';
+import { beyondWidth } from './beyond-width.js';
+import { cite, failureLine, placedLine } from './cite.js';
+import { alignmentOf, nameOfStory, reachOf, type Bottleneck } from './demand.js';
 import { bytes, rangeText, slotIn } from './fit.js';
 
 /** Below this lie legacy ranges (VGA, option ROMs), which every firmware lists and nobody misses. */
 const LEGACY = 1n * MiB;
+
+/** What QEMU reserves below 1 TiB on AMD CPUs (hw/i386/pc.c, AMD_HT_START). */
+const HYPERTRANSPORT = AddressRange.of(0xfd_0000_0000n, 0xff_ffff_ffffn);
+
+/** arch/x86/pci/acpi.c, pci_acpi_crs_quirks: whether the kernel keeps new BARs out of them. */
+const E820_WORD = /PCI: (?:Using|Ignoring) E820 reservations for host bridge windows/;
 
 const remedies: readonly Remedy[] = [
   {
@@ -78,7 +88,62 @@ export function withdrawnFrom(
   return undefined;
 }
 
+/** Whether a bridge's window has a place for a resource, and the firmware's memory map reserves it: then Linux gives none of it. */
+export function reservedInside(
+  scene: Scene,
+  { top, above }: Bottleneck,
+  free: readonly AddressRange[],
+  alignment: bigint,
+): Candidate | undefined {
+  const size = top.size ?? 0n;
+  const reserved = factsOf(scene.evidence, 'firmware-range').filter(
+    ({ type, range, line }) =>
+      /reserved/i.test(type) && range.limit >= LEGACY && ofBoot(top, line) && free.some((one) => one.overlaps(range)),
+  );
+  const left = RangeSet.of(free).subtract(reserved.map(({ range }) => range));
+  if (reserved.length === 0 || [...left].some((range) => slotIn(range, size, alignment))) return undefined;
+  const words = scene.evidence.lines.filter((line) => ofBoot(top, line) && E820_WORD.test(line.text));
+  if (words.some(({ text }) => text.includes('Ignoring'))) return undefined;
+  const ofAmd = reserved.some(({ range }) => range.covers(HYPERTRANSPORT)) && scene.stack.isGuest === true;
+  return {
+    cause: 'window-reserved-by-firmware',
+    fault: true,
+    confidence: words.length > 0 ? 'certain' : 'likely',
+    weight: 88,
+    summary: `The window of bridge ${above ? formatBdf(above.address) : 'above'} has room for ${nameOfStory(top)} (${formatSize(size)}), and the firmware's memory map reserves it.`,
+    evidence: cite(
+      failureLine(top),
+      reserved.map(({ line }) => line),
+      scene.stories
+        .filter(({ isWindow, address }) => isWindow && above && formatBdf(address) === formatBdf(above.address))
+        .filter(({ placed }) => placed && reserved.some(({ range }) => range.overlaps(placed)))
+        .map(placedLine),
+      words,
+    ),
+    proof: `${free.map(rangeText).join(', ')} ${free.length > 1 ? 'are' : 'is'} free; without the reserved ${reserved.map(({ range }) => range.toString()).join(', ')} ${left.size === 0n ? 'nothing' : [...left].map((range) => range.toString()).join(', ')} is left. The kernel keeps what firmware has placed there, and places nothing new.`,
+    remedies: [
+      ...(ofAmd
+        ? [
+            {
+              change: '-cpu …,phys-bits=41 or more, where the host has as many',
+              where: 'qemu' as const,
+              why: 'QEMU reserves the last 12 GiB below 1 TiB on AMD CPUs (HyperTransport); with 40 address bits firmware opens windows just there',
+            },
+          ]
+        : []),
+      {
+        change: 'pci=no_e820 (Linux 5.19 and later)',
+        where: scene.stack.isGuest === true ? 'guest-kernel' : 'kernel',
+        why: 'the kernel then places BARs in ranges that e820 reserves, too',
+      },
+    ],
+  };
+}
+
 const wasReleased = (verbs: readonly string[]) => verbs.includes('released');
+
+/** What one boot says of its host bridges says nothing of another's. */
+const ofBoot = ({ file, boot }: Story, line: LogLine) => line.source.file === file && line.boot === boot;
 
 /** Windows, or parts of windows, that the kernel says it does not use, and that would have held the resource. */
 export function takenAway(
@@ -91,9 +156,12 @@ export function takenAway(
   const holds = (range: AddressRange | undefined) =>
     range !== undefined && slotIn(range, size, alignment) !== undefined;
   const lost = factsOf(scene.evidence, 'withdrawn').filter(
-    ({ range, left, why }) => range.limit >= LEGACY && why !== 'ignored' && holds(range) && !holds(left),
+    ({ range, left, why, line }) =>
+      range.limit >= LEGACY && why !== 'ignored' && ofBoot(top, line) && holds(range) && !holds(left),
   );
-  const [gone] = lost;
+  const beyond = lost.find(({ why }) => why === 'width' && reachOf(scene, top) === 'any');
+  if (beyond && size > 0n) return beyondWidth(scene, beyond, [top, leaf]);
+  const [gone] = lost.filter(({ why }) => why !== 'width');
   if (!gone || size === 0n) return undefined;
   const { range, left, holder } = gone;
   return {

@@ -199,15 +199,40 @@ export function moreRoomBelow(stack: Stack, need: bigint): Remedy[] {
   ];
 }
 
+/** A window below 4 GiB where there is none, for `need` bytes. */
+export function open32(stack: Stack, need: bigint): Remedy[] {
+  if (!stack.deviceTree) return moreRoomBelow(stack, need);
+  const own =
+    stack.isGuest === true && (stack.arch === 'aarch64' || stack.arch === 'riscv64')
+      ? ` (QEMU’s own tree for the virt machine has one: ${virtWindows[stack.arch]})`
+      : '';
+  return [
+    {
+      change: `a 32-bit non-prefetchable range (0x02000000) below 4 GiB in the PCIe node’s "ranges"${own}`,
+      where: 'device-tree',
+      why: '32-bit BARs, ROMs and non-prefetchable bridge windows have no upper address bits, and the kernel uses the listed ranges alone',
+    },
+  ];
+}
+
 /** More room in a bridge's window. */
 export function widerBridge(stack: Stack, need: bigint, prefetchable: boolean, hotplugged: boolean): Remedy[] {
   const remedies: Remedy[] = [];
-  const reserve = formatQemuSize(nextPowerOfTwo(need));
+  // A BAR lies at a multiple of its size, and a window starts at any multiple of 1 or 2 MiB: in twice as much there is a place.
+  const reserve = formatQemuSize(2n * nextPowerOfTwo(need));
+  const option = prefetchable ? 'hpmmioprefsize' : 'hpmmiosize';
   if (stack.isGuest === true || isQemuLike(stack)) {
+    if (stack.deviceTree && hotplugged) {
+      remedies.push({
+        change: `pci=${option}=${reserve} (on the guest’s kernel command line)`,
+        where: 'guest-kernel',
+        why: 'where no firmware has opened the windows, the kernel does, with this much room at every hot-plug port; 2 MiB is its default',
+      });
+    }
     remedies.push({
       change: `-device pcie-root-port,…,${prefetchable ? 'pref64-reserve' : 'mem-reserve'}=${reserve}`,
       where: stack.vmm === 'kata' ? 'kata' : 'qemu',
-      why: 'the firmware then keeps this much room in the port’s window, also for a device that is plugged in later',
+      why: `${stack.deviceTree ? 'EDK2, where it is there,' : 'the firmware'} then keeps this much room in the port’s window, also for a device that is plugged in later; half of it does where the window starts at a multiple of the BAR`,
     });
     if (!stack.deviceTree && !hotplugged) {
       remedies.push({
@@ -228,7 +253,7 @@ export function widerBridge(stack: Stack, need: bigint, prefetchable: boolean, h
   }
   if (hotplugged) {
     remedies.push({
-      change: `pci=${prefetchable ? 'hpmmioprefsize' : 'hpmmiosize'}=${reserve},realloc`,
+      change: `pci=${option}=${reserve},realloc`,
       where: 'kernel',
       why: 'the kernel keeps this much room in the window of every hot-plug port; 2 MiB is its default',
     });

@@ -50,7 +50,8 @@ export interface Settled {
 /** A part of a window, or a whole one, that the kernel does not use. */
 export interface Withdrawn {
   readonly kind: 'withdrawn';
-  readonly why: 'e820' | 'conflict' | 'ignored';
+  /** `width`: the CPU has no such addresses. */
+  readonly why: 'e820' | 'conflict' | 'ignored' | 'width';
   readonly range: AddressRange;
   /** What is left, where something is. */
   readonly left?: AddressRange;
@@ -83,6 +84,9 @@ const prefetch = /\bpref/i;
 const ignoring =
   /ignoring host bridge window \[(io|mem) +0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})[^\]]*\] \(conflicts with ([^[]{1,60}?) *(?:\[(?:mem|io)? *0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})[^\]]*\])?\)/;
 const ignored = /host bridge window \[(io|mem) +0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})[^\]]*\] \(ignored\)/;
+/** drivers/acpi/pci_root.c, acpi_pci_root_validate_resources: the part that is left out stands in the parentheses. */
+const unaddressable =
+  /host bridge window \[mem +0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})[^\]]*\] \((?:\[0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})[^\]]*\] )?ignored, not CPU addressable\)/;
 const clipped =
   /clipped \[mem +0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})[^\]]*\] to \[mem +(?:0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})|size 0x[0-9a-f]+)[^\]]*\] for e820 entry \[mem +0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})\]/;
 const e820 = /(?:BIOS-e820|e820): \[mem +0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})\] ([a-zA-Z][\w ()-]{1,40})/;
@@ -183,6 +187,9 @@ function bridgeFact(line: LogLine): HostFact | undefined {
     const holder = range ? { name: conflict[4], range } : { name: conflict[4] };
     return { kind: 'withdrawn', why: 'conflict', range: lost, holder, line };
   }
+  const beyond = unaddressable.exec(text);
+  const missed = beyond && inclusive(beyond[3] ?? beyond[1], beyond[4] ?? beyond[2]);
+  if (missed) return { kind: 'withdrawn', why: 'width', range: missed, line };
   const unused = ignored.exec(text);
   const range = inclusive(unused?.[2], unused?.[3]);
   return range ? { kind: 'withdrawn', why: 'ignored', range, line } : undefined;
