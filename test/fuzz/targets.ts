@@ -9,8 +9,10 @@ import { definitionBlock, withChecksum } from '../../src/acpi/table.js';
 import { buffer, device, method, name, scope } from '../../src/acpi/write.js';
 import { AddressRange } from '../../src/address/range.js';
 import { keepPciSetup } from '../../src/devicetree/keep.js';
+import { memoryRanges } from '../../src/devicetree/memory.js';
 import { parseDeviceTree } from '../../src/devicetree/parse.js';
 import { writeDeviceTree } from '../../src/devicetree/write.js';
+import { xenGuest } from '../../src/devicetree/xen.js';
 import { diagnose } from '../../src/doctor/diagnose.js';
 import { diagnosisToJson } from '../../src/doctor/json.js';
 import { EvidenceReader, gather } from '../../src/doctor/read.js';
@@ -116,10 +118,15 @@ export const targets: Readonly<Record<string, Target>> = {
   },
   'device-tree': {
     seeds: async () => [await exported('dtb', oneOfEverything), writeDeviceTree(virtTree(virtHostBridge))],
-    run: (bytes) => {
+    run: async (bytes) => {
       const tree = parseDeviceTree(bytes);
-      observeDeviceTree(tree, 'fuzz.dtb');
-      parseDeviceTree(writeDeviceTree(keepPciSetup(tree)));
+      for (const read of [
+        () => observeDeviceTree(tree, 'fuzz.dtb'),
+        () => memoryRanges(tree),
+        () => xenGuest([tree]),
+        () => parseDeviceTree(writeDeviceTree(keepPciSetup(tree))),
+      ])
+        await refused(read);
     },
   },
   domain: {

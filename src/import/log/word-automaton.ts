@@ -22,81 +22,69 @@ export class WordAutomaton {
         if (this.classes[code] === 0) this.classes[code] = ++classes;
       }
     }
-    this.width = classes + 1;
-    const trie = this.#trie(words);
-    const { fail, order } = failures(trie, this.width);
-    const states = trie.length / this.width;
-    this.next = new Int32Array(trie.length);
-    const ends = endsOf(words, trie, this.classes, this.width, states);
+    const width = classes + 1;
+    this.width = width;
+    const most = 1 + words.reduce((sum, { length }) => sum + length, 0);
+    const next = new Int32Array(most * width);
+    const trie = growTrie(words, this.classes, next, width);
+    this.next = next.subarray(0, trie.length * width);
+    this.accepts = new Uint16Array(trie.length * width);
+    this.sets = this.#link(trie);
+  }
+
+  /**
+   * From short to long: where a state does not go on, it does what the longest other prefix of a word does that it ends with.
+   * Words that end there end here too.
+   */
+  #link(trie: readonly TrieState[]): number[][] {
+    const { next, accepts, width } = this;
     const sets: number[][] = [];
-    this.accepts = new Uint16Array(trie.length);
+    const order = [0];
+    const back = new Int32Array(trie.length);
     for (const state of order) {
-      const back = fail[state] ?? 0;
-      for (let at = 0; at < this.width; at++) {
-        const to = trie[state * this.width + at] ?? 0;
-        this.next[state * this.width + at] =
-          to > 0 ? to * this.width : state === 0 ? 0 : (this.next[back * this.width + at] ?? 0);
+      const row = state * width;
+      if (state > 0) next.copyWithin(row, at(state), at(state) + width);
+      for (const [byte, child] of trie[state]?.children ?? []) {
+        order.push(child);
+        // What stands in the row now is where the shorter prefix would go.
+        const shorter = next[row + byte] ?? 0;
+        back[child] = state === 0 ? 0 : (shorter < 0 ? ~shorter : shorter) / width;
+        const all = [...(trie[child]?.words ?? []), ...(sets[(accepts[at(child)] ?? 0) - 1] ?? [])];
+        if (all.length > 0) accepts[child * width] = sets.push(all);
+        next[row + byte] = all.length > 0 ? ~(child * width) : child * width;
       }
-      const inherited = sets[(this.accepts[back * this.width] ?? 0) - 1] ?? [];
-      const all = [...(ends[state] ?? []), ...(state === 0 ? [] : inherited)];
-      if (all.length > 0) this.accepts[state * this.width] = sets.push(all);
     }
-    for (let at = 0; at < this.next.length; at++) {
-      const to = this.next[at] ?? 0;
-      if ((this.accepts[to] ?? 0) > 0) this.next[at] = ~to;
-    }
-    this.sets = sets;
-  }
+    return sets;
 
-  #trie(words: readonly string[]): number[] {
-    const trie = new Array<number>(this.width).fill(0);
-    for (const word of words) {
-      let state = 0;
-      for (let i = 0; i < word.length; i++) {
-        const at = state * this.width + (this.classes[word.charCodeAt(i)] ?? 0);
-        let to = trie[at] ?? 0;
-        if (to === 0) {
-          to = trie.length / this.width;
-          for (let k = 0; k < this.width; k++) trie.push(0);
-          trie[at] = to;
-        }
-        state = to;
-      }
+    function at(state: number): number {
+      return (back[state] ?? 0) * width;
     }
-    return trie;
   }
 }
 
-/** For each state the longest other prefix of a word that it ends with, and the states from short to long. */
-function failures(trie: readonly number[], width: number): { fail: number[]; order: number[] } {
-  const fail: number[] = [0];
-  const order = [0];
-  for (const state of order) {
-    for (let at = 1; at < width; at++) {
-      const to = trie[state * width + at] ?? 0;
-      if (to === 0) continue;
-      order.push(to);
-      let back = fail[state] ?? 0;
-      while (back > 0 && (trie[back * width + at] ?? 0) === 0) back = fail[back] ?? 0;
-      const found = state === 0 ? 0 : (trie[back * width + at] ?? 0);
-      fail[to] = found === to ? 0 : found;
-    }
-  }
-  return { fail, order };
+interface TrieState {
+  readonly children: (readonly [byte: number, state: number])[];
+  /** Numbers of the words that end here. */
+  readonly words: number[];
 }
 
-function endsOf(
-  words: readonly string[],
-  trie: readonly number[],
-  classes: Uint8Array,
-  width: number,
-  states: number,
-): number[][] {
-  const ends: number[][] = Array.from({ length: states }, () => []);
+/** The prefixes of all words, each a state. `next`, which is empty, is used to find them, and emptied. */
+function growTrie(words: readonly string[], classes: Uint8Array, next: Int32Array, width: number): TrieState[] {
+  const trie: TrieState[] = [{ children: [], words: [] }];
   words.forEach((word, index) => {
     let state = 0;
-    for (let i = 0; i < word.length; i++) state = trie[state * width + (classes[word.charCodeAt(i)] ?? 0)] ?? 0;
-    ends[state]?.push(index);
+    for (let i = 0; i < word.length; i++) {
+      const byte = classes[word.charCodeAt(i)] ?? 0;
+      let to = next[state * width + byte] ?? 0;
+      if (to === 0) {
+        to = trie.push({ children: [], words: [] }) - 1;
+        next[state * width + byte] = to;
+        trie[state]?.children.push([byte, to]);
+      }
+      state = to;
+    }
+    trie[state]?.words.push(index);
   });
-  return ends;
+  next.fill(0);
+  return trie;
 }
