@@ -71,6 +71,11 @@ const uboot = {
   ],
   done: /^=> pci enum\n[^]*^=> /m,
 } as const;
+/** U-Boot takes kernel, initrd and arguments from QEMU, and hands on the tree that it has itself. */
+const bootKernel = [
+  [uboot.done, 'qfw load 42000000 60000000\n'],
+  [/^=> qfw load [^]*^=> /m, 'booti 42000000 60000000:$filesize $fdtcontroladdr\n'],
+] as const;
 const BOOT_MANAGER = /BdsDxe: |UEFI Interactive Shell|Boot0001|Press any key to enter/;
 
 /** All that the lab's guests allow for. */
@@ -108,6 +113,14 @@ export const recordable: readonly Flavour[] = [
     ...uboot,
     needs: ['u-boot'],
     argv: ['-bios', ubootFile('aarch64')],
+  }),
+  flavour('uboot-arm64-linux-6.12', 'aarch64', {
+    guest: 'uboot,linux-6.12',
+    needs: ['u-boot', 'linux-6.12', 'guest'],
+    argv: ['-bios', ubootFile('aarch64')],
+    kernel: kernel('6.12', 'aarch64'),
+    typed: [...uboot.typed, ...bootKernel],
+    fresh: 4,
   }),
   flavour('uboot-riscv64', 'riscv64', {
     ...uboot,
