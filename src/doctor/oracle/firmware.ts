@@ -25,7 +25,9 @@ export interface FirmwareCheck {
 /** CPUs' address bits that firmware goes by: QEMU's models, and hosts'. */
 const addressBits = [36, 39, 40, 42, 43, 44, 45, 46, 48, 52];
 /** So many of them are tried, from the least that everything fits in. */
-const MOST_WIDTHS = 4;
+const MOST_WIDTHS = 3;
+/** For each model and width. */
+const MOST_WORK = 1000;
 
 /**
  * Holds what the registers held at the kernel's first look against what the firmware does by itself. Undefined where the log
@@ -51,7 +53,7 @@ export function checkFirmware(boot: LoggedBoot, { guessed }: KernelCheck): Firmw
         if (prediction.stopped !== undefined) return undefined;
         return { hotplug, differences: differencesOf(boot, placedAtAll(prediction), registers, isRom) };
       };
-      const differences = closest(boot, open, [guessed, open, []], attempt)?.differences;
+      const differences = closest(boot, open, [guessed, open, []], MOST_WORK, attempt)?.differences;
       if (!differences) continue;
       if (!best || differences.length < best.differences.length)
         best = { guest, name: firmware.name, differences, isExact: firmware.isExact };

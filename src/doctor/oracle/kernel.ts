@@ -23,6 +23,8 @@ export interface KernelCheck {
   readonly kept: boolean;
 }
 
+const MOST_WORK = 4000;
+
 /**
  * Holds a boot against the model of its kernel. Which ports are hot-plug capable is taken from the log; where that does
  * not show it, it is found by trying what comes closest.
@@ -31,7 +33,8 @@ export function checkKernel(boot: LoggedBoot): KernelCheck | NotBuilt {
   const open = openPorts(boot);
   const deviceTree = boot.roots.some((root) => root.deviceTree);
   const keeps = boot.arch === 'x86_64';
-  const kept = !keeps && staysAsFound(boot);
+  const found = keeps ? { stays: false, moves: false } : asFound(boot);
+  const kept = found.stays && !found.moves;
   const { release } = boot.kernel;
   const guests = [{ name: `linux-${release}`, model: `linux-${modelOf(release).version}` }];
   const hotplugOf =
@@ -47,10 +50,10 @@ export function checkKernel(boot: LoggedBoot): KernelCheck | NotBuilt {
     }
     const { machine, left } = built;
     const prediction = linux(machine, release, guests, deviceTree ? undefined : left, keeps);
-    const differences = differencesOf(boot, prediction, afterwards(keeps || kept), isBeside(boot, keeps));
+    const differences = differencesOf(boot, prediction, afterwards(keeps || found.stays), isBeside(boot, keeps));
     return { machine, prediction, differences, hotplug: guess };
   };
-  const best = closest(boot, kept ? [] : open, [...hotplugSigns(open), open, []], attempt);
+  const best = closest(boot, kept ? [] : open, [...hotplugSigns(open), open, []], MOST_WORK, attempt);
   if (!best) return obstacle;
   const { hotplug: guess, ...rest } = best;
   return {
@@ -63,15 +66,17 @@ export function checkKernel(boot: LoggedBoot): KernelCheck | NotBuilt {
 
 const isLeftAlone = ({ class: code }: LoggedFunction) => code >> 8 === 0x0600 || code >> 8 === 0;
 
-/** A kernel that is not told to keep what it finds speaks of every BAR again: it assigns it, or says that it cannot. */
-function staysAsFound(boot: LoggedBoot): boolean {
-  return [...boot.functions.values()].some(
-    (fn) =>
-      !isLeftAlone(fn) &&
-      [...fn.resources.values()].some(
-        ({ name, first, later }) => typeof name === 'number' && first && first.base > 0n && later.length === 0,
-      ),
-  );
+/**
+ * A kernel that is not told to keep what it finds speaks of every BAR again: it assigns it, or says that it cannot. Whether
+ * BARs stay without a word, and whether others do not.
+ */
+function asFound(boot: LoggedBoot): { readonly stays: boolean; readonly moves: boolean } {
+  const bars = [...boot.functions.values()]
+    .filter((fn) => !isLeftAlone(fn))
+    .flatMap(({ resources }) => [...resources.values()])
+    .filter(({ name, first }) => typeof name === 'number' && first !== undefined && first.base > 0n);
+  const assigned = (one: (typeof bars)[number]) => one.later.some(({ verb }) => verb === 'assigned');
+  return { stays: bars.some(({ later }) => later.length === 0), moves: bars.some(assigned) };
 }
 
 /** ROMs of displays on x86 are read from a copy below 1 MiB; what the kernel leaves alone stays as it is. */

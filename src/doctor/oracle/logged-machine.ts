@@ -95,10 +95,12 @@ function obstacleOf({ roots, functions }: LoggedBoot): NotBuilt | undefined {
   }
   for (const { address, line, resources } of functions.values()) {
     if (line.text.includes('type 02')) return not(`CardBus bridges such as ${formatBdf(address)} are not modelled`);
-    for (const { size, name } of resources.values()) {
+    for (const { size, name, line: found } of resources.values()) {
+      if (found.text.includes('Enhanced Allocation'))
+        return not(`ranges that are fixed in ${formatBdf(address)} (Enhanced Allocation) are not modelled`);
       const isBar = name !== 'io' && name !== 'memory' && name !== 'prefetchable';
       if (isBar && !String(name).startsWith('vf') && (size & (size - 1n)) !== 0n)
-        return not(`${formatBdf(address)} has a BAR whose size is no power of two, as of Enhanced Allocation`);
+        return not(`${formatBdf(address)} has a BAR whose size is no power of two`);
     }
   }
   return undefined;

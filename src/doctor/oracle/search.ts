@@ -2,9 +2,6 @@ import { bdfKey } from '../../import/observation.js';
 import type { Difference } from '../finding.js';
 import type { LoggedBoot, LoggedFunction } from './logged-boot.js';
 
-/** Predictions for one boot, times the functions in it. */
-const MOST_WORK = 4000;
-
 /** Which ports are taken to be hot-plug capable, by {@link bdfKey}, and what a model then has other than the log. */
 export interface Attempt {
   readonly hotplug: ReadonlySet<number>;
@@ -13,15 +10,17 @@ export interface Attempt {
 
 /**
  * Ports of which the log does not show whether they are hot-plug capable: starting with each of the guesses, the one that is
- * changed is kept if fewer things differ then. The first guess that nothing differs with is the result.
+ * changed is kept if fewer things differ then. The first guess that nothing differs with is the result. `work`: predictions,
+ * times the boot's functions.
  */
 export function closest<T extends Attempt>(
   boot: LoggedBoot,
   open: readonly LoggedFunction[],
   guesses: readonly (readonly LoggedFunction[])[],
+  work: number,
   attempt: (hotplug: ReadonlySet<number>) => T | undefined,
 ): T | undefined {
-  let left = Math.max(1, Math.floor(MOST_WORK / Math.max(1, boot.functions.size)));
+  let left = Math.max(guesses.length, Math.floor(work / Math.max(1, boot.functions.size)));
   let best: T | undefined;
   const take = (hotplug: ReadonlySet<number>) => {
     left--;
