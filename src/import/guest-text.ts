@@ -14,7 +14,7 @@ import { SysfsReader } from './sysfs/reader.js';
 export const MAX_GUEST_TEXT = 64 * 1024 * 1024;
 
 /** Of a log with more boots than this gives, the first ones are dropped. */
-const MOST_OBSERVATIONS = 1024;
+const MOST_OBSERVATIONS = 512;
 
 /**
  * Reads a text that came from a guest, line by line, and finds the listings in it by their content: lspci, sysfs
