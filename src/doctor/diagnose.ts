@@ -84,11 +84,11 @@ function merged(candidates: readonly Candidate[]): Candidate[] {
 }
 
 function strip({ cause, confidence, fault, summary, evidence, proof, remedies }: Candidate): Finding {
-  return { cause, confidence, fault, summary: sentence(summary), evidence, proof, remedies };
+  return { cause, confidence, fault, summary: sentence(summary), evidence, proof: sentence(proof), remedies };
 }
 
-/** Summaries begin with the name of a resource: `the memory window of bridge …`, `0000:01:00.0 BAR 1`. */
-const sentence = (text: string) => text.replace(/^the /, 'The ');
+/** Sentences may begin with the name of a resource: `the memory window of bridge …`, `0000:01:00.0 BAR 1`. */
+const sentence = (text: string) => text.replaceAll(/(^|\. )the (?=\S+ window of bridge )|^the /g, '$1The ');
 
 function missingOf(candidates: readonly Candidate[]): Missing[] {
   const seen = new Set<string>();

@@ -6,6 +6,7 @@ import { ask } from '../missing.js';
 import { cite } from '../placement/cite.js';
 import { nameOfStory } from '../placement/demand.js';
 import type { Scene } from '../scene/scene.js';
+import type { Story } from '../scene/stories.js';
 
 const firmwareRemedies: readonly Remedy[] = [
   {
@@ -49,6 +50,7 @@ export function driver(scene: Scene): Candidate[] {
       (outcome === 'failed' || outcome === 'conflict' || outcome === 'not-covered') && space === 'memory' && !isVf,
   );
   const resized = evidence.messages.has('resize-tried') || evidence.messages.has('resize-no-space');
+  const explains = failed.some((story) => concerns(scene, story, bdf));
   // The kernel's own lines say more than a driver that follows from them.
   if (!sure && (failed.length > 0 || resized)) return [];
   const lines = [...zero, ...told, ...vague].map(({ line }) => line);
@@ -68,7 +70,7 @@ export function driver(scene: Scene): Candidate[] {
       proof: empty
         ? 'The register holds 0: firmware gave the BAR no address, and the kernel did not place it either (“not claimed”, not “no space”). Linux leaves functions of class 0x0000xx alone, and all of them where the firmware asks for PROBE_ONLY.'
         : zero.length > 0
-          ? `A size and address of 0 is how the driver shows a BAR that the kernel could not place. ${failed.length > 0 ? 'Why it could not is said by the kernel’s own lines.' : 'The lines that say why it could not, earlier in the kernel’s log, are not in the input.'}`
+          ? `A size and address of 0 is how the driver shows a BAR that the kernel could not place. ${explains ? 'Why it could not is said by the kernel’s own lines.' : 'The lines that say why it could not, earlier in the kernel’s log, are not in the input.'}`
           : 'The driver asks for a BAR that has no address; the lines that say why it has none are not in the input.',
       remedies: untouched
         ? firmwareRemedies
@@ -88,6 +90,18 @@ export function driver(scene: Scene): Candidate[] {
       missing: [ask.windows, ask.bridges, ask.device(bdf)],
     },
   ];
+}
+
+/** Whether what failed is a resource of a function, or a window of a bridge that leads to it. */
+function concerns({ bridges }: Scene, { address, isWindow, file, boot }: Story, bdf: string): boolean {
+  const [, segment = '', bus = ''] = /^([0-9a-f]{4}):([0-9a-f]{2}):/.exec(bdf) ?? [];
+  const behind = parseInt(bus, 16);
+  if (formatBdf(address) === bdf) return true;
+  if (!isWindow || address.segment !== parseInt(segment, 16)) return false;
+  const known = bridges.find(
+    (bridge) => bridge.file === file && bridge.boot === boot && formatBdf(bridge.address) === formatBdf(address),
+  );
+  return known ? known.secondary <= behind && behind <= known.subordinate : address.bus < behind;
 }
 
 /** A BAR that is placed and mapped, and whose registers read all-ones. */

@@ -11,7 +11,9 @@ import type { Scene } from '../scene/scene.js';
 
 /** What firmware and boot loaders could not place. */
 export function firmware(scene: Scene): Candidate[] {
-  return [uboot(scene), edk2(scene), edk2Window(scene), others(scene)].filter((one) => one !== undefined);
+  return [uboot(scene), edk2(scene), edk2Window(scene), hyperV(scene), others(scene)].filter(
+    (one) => one !== undefined,
+  );
 }
 
 function uboot(scene: Scene): Candidate | undefined {
@@ -148,23 +150,57 @@ function edk2Window(scene: Scene): Candidate | undefined {
   };
 }
 
+/** A device of Hyper-V whose BARs find no room in what the VM has for MMIO. */
+function hyperV(scene: Scene): Candidate | undefined {
+  const told = said(scene.evidence, 'hyperv-mmio');
+  const [first] = told.toSorted((a, b) => (b.values['need'] ?? '').length - (a.values['need'] ?? '').length);
+  if (!first) return undefined;
+  const need = BigInt(`0x${first.values['need'] ?? '0'}`);
+  const low = first.values['which'] === 'low';
+  return {
+    cause: low ? 'window-too-small-32bit' : 'aperture64-too-small',
+    confidence: 'certain',
+    fault: true,
+    weight: 90,
+    summary: `The VM has no ${formatSize(need)} of MMIO space ${low ? 'below' : 'above'} 4 GiB left for a device of Hyper-V.`,
+    evidence: cite(
+      first.line,
+      told.map(({ line }) => line),
+    ),
+    proof: `The guest’s driver asks for ${bytes(need)} in one piece and gets none; the device stays without a driver.`,
+    remedies: [
+      {
+        change: `Set-VM -${low ? 'Low' : 'High'}MemoryMappedIoSpace with at least ${formatSize(need)} more, while the VM is off`,
+        where: 'command',
+        why: `Hyper-V gives the VM this much for MMIO ${low ? 'below' : 'above'} 4 GiB, for all its devices together`,
+      },
+    ],
+  };
+}
+
 function others(scene: Scene): Candidate | undefined {
   const told = said(scene.evidence, 'hvmloader-hole', 'seabios-no-space', 'vmware-pages');
   const [first] = told;
   if (!first) return undefined;
   const vmware = first.code === 'vmware-pages';
+  const { need, limit } = first.values;
+  const [needed, most] = [BigInt(need ?? 0) * 4096n, BigInt(limit ?? 0) * 4096n];
   return {
     cause: vmware ? 'aperture64-too-small' : 'window-too-small-32bit',
-    confidence: 'likely',
+    confidence: needed > most ? 'certain' : 'likely',
     fault: true,
     weight: 78,
     summary: vmware
       ? 'The VM’s MMIO space is too small for the passed-through BARs.'
       : 'The firmware’s window below 4 GiB is too small for the BARs of this machine.',
     evidence: cite(told.map(({ line }) => line)),
-    proof: 'The firmware or VMM says so itself; the sizes are not all in the input.',
+    proof:
+      needed > most
+        ? `${need ?? ''} pages of 4 KiB are ${bytes(needed)}; the limit of ${limit ?? ''} pages is ${bytes(most)}.`
+        : 'The firmware or VMM says so itself; the sizes are not all in the input.',
     remedies: vmware
-      ? moreRoomAbove({ ...scene.stack, vmm: 'vmware', isGuest: true }, 64n << 30n)
+      ? // What is asked for is the whole, to the next power of two.
+        moreRoomAbove({ ...scene.stack, vmm: 'vmware', isGuest: true }, needed > most ? needed / 2n + 1n : 64n << 30n)
       : [
           {
             change: 'mmio_hole=SIZE (MiB) in the domain configuration',

@@ -45,7 +45,13 @@ function resizing(scene: Scene): Candidate | undefined {
     ({ outcome, recovered, isVf, space }) => (outcome === 'failed' || recovered) && !isVf && space === 'memory',
   );
   // The driver goes on with the old size where the BARs are back in their places.
-  const back = failed.length > 0 && failed.every(({ recovered }) => recovered);
+  const restored = stories.some(
+    ({ isWindow, placed, events }) =>
+      !isWindow && placed !== undefined && events.some(({ verb }) => verb === 'released'),
+  );
+  const back =
+    (restored || failed.some(({ isWindow }) => !isWindow)) &&
+    failed.every(({ recovered, isWindow }) => recovered || isWindow);
   const refused =
     tried.length > 0 && evidence.lines.some(({ text }) => /No space left on device|-ENOSPC|error -28/.test(text));
   if (plain.length === 0 && grown.length === 0 && !(tried.length > 0 && (failed.length > 0 || refused)))

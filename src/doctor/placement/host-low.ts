@@ -3,12 +3,12 @@ import { FOUR_GIB, MiB } from '../../address/kinds.js';
 import type { AddressRange } from '../../address/range.js';
 import { ask } from '../missing.js';
 import type { Candidate, Missing } from '../finding.js';
-import { moreRoomBelow, open32 } from '../remedies/windows.js';
+import { moreRoomBelow, open32, open64 } from '../remedies/windows.js';
 import type { HostWindow } from '../scene/host-windows.js';
 import type { Scene } from '../scene/scene.js';
 import type { Story } from '../scene/stories.js';
 import { cite, failureLine, placedLine } from './cite.js';
-import { alignmentFor, freeOf, nameOfStory } from './demand.js';
+import { alignmentFor, freeOf, nameOfStory, reachOf } from './demand.js';
 import { bytes, noSlotSentence, rangeText, slotIn, sumOf } from './fit.js';
 import {
   compareSizes,
@@ -64,16 +64,23 @@ export function judgeLow(context: Context): Candidate | undefined {
   const room = sumOf(usable.map(({ bars }) => clipBelowFour(bars)));
   if (size > window.bars.size || demand.total > room) {
     const alone = size > window.bars.size;
+    const wanted = demand.total > size ? demand.total : size;
+    // What may lie above 4 GiB is judged here where the host bridge has no window there.
+    const high = reachOf(scene, top) === 'any';
     return {
       ...base,
       evidence: cite(failureLine(top), window.line, base.evidence),
       cause: 'window-too-small-32bit',
       confidence: 'certain',
-      summary: `${what} needs ${formatSize(size)} below 4 GiB, and the host bridge's window there ${alone ? `is only ${formatSize(window.bars.size)}` : 'does not hold that beside the rest'}.`,
+      summary: high
+        ? `${what} needs ${formatSize(size)}; the host bridge has no window above 4 GiB, and the one below ${alone ? `is only ${formatSize(window.bars.size)}` : 'does not hold that beside the rest'}.`
+        : `${what} needs ${formatSize(size)} below 4 GiB, and the host bridge's window there ${alone ? `is only ${formatSize(window.bars.size)}` : 'does not hold that beside the rest'}.`,
       proof: alone
         ? `${hex(size)} bytes are asked for; the window ${rangeText(window.bars)} is ${hex(size - window.bars.size)} bytes smaller.`
         : `${demand.parts.join(' + ')} = ${bytes(demand.total)}; the window${usable.length > 1 ? 's hold' : ` ${rangeText(window.bars)} holds`} ${bytes(room)}.`,
-      remedies: moreRoomBelow(scene.stack, demand.total > size ? demand.total : size),
+      remedies: high
+        ? [...moreRoomBelow(scene.stack, wanted).slice(0, 1), ...open64(scene.stack, wanted, false).slice(0, 1)]
+        : moreRoomBelow(scene.stack, wanted),
     };
   }
   if (alignment) {

@@ -21,6 +21,8 @@ export const vmmRules = [
     /MMIO region \(0x(?<need>[0-9a-f]{1,16})\) is above the (?:the )?supported physical address range[^\n]*below 0x(?<end>[0-9a-f]{1,16})/,
     'MMIO region (',
   ),
+  // drivers/pci/controller/pci-hyperv.c, hv_pci_allocate_bridge_windows
+  rule('hyperv-mmio', /Need 0x(?<need>[0-9a-f]{1,16}) of (?<which>low|high) MMIO space/, 'MMIO space. Consider'),
   rule(
     'phys-bits-differ',
     /Host physical bits \((?<host>\d+)\) does not match phys-bits property \((?<guest>\d+)\)/,
@@ -157,7 +159,7 @@ export const vmmRules = [
   // VMware
   rule(
     'vmware-pages',
-    /PCIPassthru[^\n]*(?:exceeds limit|cannot|failed|no space|unable)|pciPassthru[^\n]*(?:fail|exceed)/i,
+    /PCIPassthru[^\n]*?(?:pages needed \((?<need>\d{1,12})\) exceeds limit \((?<limit>\d{1,12})\)|exceeds limit|cannot|failed|no space|unable)|pciPassthru[^\n]*(?:fail|exceed)/i,
     'assthru',
   ),
   // hw/vfio: errors that name the device
