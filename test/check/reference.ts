@@ -280,3 +280,25 @@ export function smallMachine(seed: number): Machine {
     hostBridges: [host, ...second],
   };
 }
+
+/**
+ * The same with its windows elsewhere for the CPU, in any order, close to each other or apart; what has a layout here has one
+ * there. Null where windows overlap, or host bridges share addresses: there the CPU's view says more than the bus's.
+ */
+export function seenElsewhere(machine: Machine, seed: number): Machine | null {
+  const [host, ...others] = machine.hostBridges;
+  if (!host || others.length > 0 || machine.reserved.length > 0) return null;
+  const clash = host.windows.some((a, i) =>
+    host.windows.slice(0, i).some((b) => a.base < b.base + b.size && b.base < a.base + a.size),
+  );
+  if (clash) return null;
+  const random = new Random(seed);
+  const cpuBases = new Map<HostWindow, bigint>();
+  let cursor = 0x40_0000_0000n + BigInt(random.int(0, 7)) * MiB;
+  for (const window of random.shuffle(host.windows)) {
+    cpuBases.set(window, cursor);
+    cursor += window.size + BigInt(random.int(0, 3)) * MiB;
+  }
+  const windows = host.windows.map((window) => ({ ...window, cpuBase: cpuBases.get(window)! }));
+  return { ...machine, hostBridges: [{ ...host, windows }] };
+}

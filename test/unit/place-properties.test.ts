@@ -17,7 +17,8 @@ import { spoiltMachine } from '../check/infeasible.js';
 import { busesOnly, hasNumbering } from '../check/numbering.js';
 import { Random } from '../check/random.js';
 import { faultsOf, machineOf } from '../check/conflict.js';
-import { hasLayout, smallMachine } from '../check/reference.js';
+import { hasLayout, seenElsewhere, smallMachine } from '../check/reference.js';
+import { hasPorts, smallPorts } from '../check/reference-io.js';
 
 const runs = Number(process.env['PLACE_RUNS'] ?? 300);
 
@@ -54,6 +55,33 @@ describe('a small machine of unknown status', () => {
         if (plan.status === 'placed') expect(checkPlan(machine, plan)).toEqual([]);
       }),
       { numRuns: runs * 3 },
+    );
+  });
+
+  it('has one wherever the CPU sees its windows', () => {
+    fc.assert(
+      fc.property(fc.nat(), (seed) => {
+        const machine = smallMachine(seed);
+        const moved = seenElsewhere(machine, seed);
+        if (!moved) return;
+        const plan = place(moved, { remedies: false });
+        expect(plan.status).toBe(hasLayout(machine) ? 'placed' : 'infeasible');
+        if (plan.status === 'placed') expect(checkPlan(moved, plan)).toEqual([]);
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  it('of ports has a plan exactly when trying every port finds one', () => {
+    fc.assert(
+      fc.property(fc.nat(), (seed) => {
+        const machine = smallPorts(seed);
+        const plan = place(machine, { remedies: false });
+        expect(plan.status).toBe(hasPorts(machine) ? 'placed' : 'infeasible');
+        if (plan.status === 'placed') expect(checkPlan(machine, plan)).toEqual([]);
+        if (plan.status === 'infeasible') expect(faultsOf(machine, plan.conflict)).toEqual([]);
+      }),
+      { numRuns: runs },
     );
   });
 });
