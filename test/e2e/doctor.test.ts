@@ -42,18 +42,40 @@ describeInLab('pinbar doctor', [...new Set(chosen.flatMap(partsOf))], () => {
 
 const placed = placedGuests.filter(({ name }) => ['own.aarch64', 'pinned.aarch64', 'pinned.x86_64'].includes(name));
 
-describeInLab('pinbar doctor, on who placed', [...new Set(placed.flatMap(partsOfPlaced))], () => {
-  it.each(placed)('$name', async (guest) => {
-    const folder = scratchFolder();
-    const log = join(folder, 'log.txt');
-    writeFileSync(log, await logOfPlaced(guest, folder));
-    const { output, errors, end } = await pinbar(['doctor', '--json', log]);
-    expect({ errors, end }).toEqual({ errors: '', end: 0 });
-    const { placedBy = [] } = JSON.parse(output) as DiagnosisJson;
-    const other = placedBy.filter(({ verdict }) => verdict === 'other');
-    expect(other.length).toBe(guest.isPinned ? 1 : 0);
-    expect(placedBy.filter(({ verdict }) => verdict === 'open')).toEqual([]);
-    const shown = other.flatMap(({ differs }) => differs.map((one) => one.shown?.base));
-    if (guest.isPinned) expect(shown).toContain(`0x${pinnedAt[guest.arch].toString(16)}`);
-  });
-});
+describeInLab(
+  'pinbar doctor, on who placed',
+  [...new Set(placedGuests.filter((one) => one.devices ?? placed.includes(one)).flatMap(partsOfPlaced))],
+  () => {
+    it.each(placed)('$name', async (guest) => {
+      const folder = scratchFolder();
+      const log = join(folder, 'log.txt');
+      writeFileSync(log, await logOfPlaced(guest, folder));
+      const { output, errors, end } = await pinbar(['doctor', '--json', log]);
+      expect({ errors, end }).toEqual({ errors: '', end: 0 });
+      const { placedBy = [] } = JSON.parse(output) as DiagnosisJson;
+      const other = placedBy.filter(({ verdict }) => verdict === 'other');
+      expect(other.length).toBe(guest.isPinned ? 1 : 0);
+      expect(placedBy.filter(({ verdict }) => verdict === 'open')).toEqual([]);
+      const shown = other.flatMap(({ differs }) => differs.map((one) => one.shown?.base));
+      if (guest.isPinned) expect(shown).toContain(`0x${pinnedAt[guest.arch].toString(16)}`);
+    });
+
+    it('where another order has room, pinbar run on the same machine finds it', async () => {
+      const [guest] = placedGuests.filter(({ devices }) => devices);
+      const folder = scratchFolder();
+      const diagnose = async (isPinned: boolean) => {
+        const log = join(folder, 'log.txt');
+        writeFileSync(log, await logOfPlaced({ ...guest!, isPinned }, folder));
+        return JSON.parse((await pinbar(['doctor', '--json', log])).output) as DiagnosisJson;
+      };
+      const [main] = (await diagnose(false)).findings;
+      expect(main).toMatchObject({
+        fault: true,
+        remedies: [{ change: 'pinbar run -- QEMU …, with the same arguments' }],
+      });
+      expect(main?.summary).toContain('there is room for everything');
+      const { findings } = await diagnose(true);
+      expect(findings.filter(({ fault }) => fault)).toEqual([]);
+    });
+  },
+);

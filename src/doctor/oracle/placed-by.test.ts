@@ -30,6 +30,7 @@ describe('logs of guests that placed by themselves', () => {
   it.each([
     ['own.aarch64', ['linux-6.12 own']],
     ['own.riscv64', ['linux-6.12 own']],
+    ['own.riscv64-tight', ['linux-6.12 own']],
     ['own.aarch64-edk2', ['edk2-2025.02 own', 'linux-6.12 own']],
     ['own.x86_64', ['seabios-1.16.3 own', 'linux-6.12 own']],
     ['own.x86_64-ovmf', ['ovmf-2022.11 own', 'linux-6.12 own']],
@@ -142,6 +143,37 @@ describe('a log in which something lies elsewhere', () => {
     expect(without(/^.*0000:01:00\.0: BAR 2 \[mem [^\]]*\]\n/gm)?.summary).toContain('size is not shown');
     expect(without(/^.*0000:00:02\.0.*\n/gm)?.verdict).toBe('open');
     expect(judge('pci 0000:00:01.0: [1b36:000c] type 01 class 0x060400 PCIe Root Port\n')).toEqual([]);
+  });
+});
+
+describe('findings about missing room', () => {
+  const diagnosisOf = (text: string) => {
+    const evidence = evidenceOf(text);
+    return withPlacement(diagnose(evidence), evidence).findings[0];
+  };
+
+  it('where another order has room it is said, and pinbar run is the remedy', () => {
+    const found = diagnosisOf(textOf('own.riscv64-tight'));
+    expect(found?.summary).toMatch(
+      /leaves 0000:00:05\.0 BAR 2 without an address, although there is room for everything/,
+    );
+    expect(found?.proof).toMatch(/A search over all orders places every memory BAR .* 0000:00:05\.0 BAR 2 at 0x[4-7]/);
+    expect(found?.remedies.map(({ where, change }) => `${where} ${change}`)).toEqual([
+      'qemu pinbar run -- QEMU …, with the same arguments',
+    ]);
+  });
+
+  it('where none has, it is said that pinning does not help', () => {
+    const displays = readFileSync(new URL('../recorded/window-too-small-32bit.three-displays.txt', folder), 'utf8');
+    const found = diagnosisOf(displays);
+    expect(found?.proof).toMatch(/= 0x50003000 bytes .* No order of placement has room for everything/);
+    expect(found?.remedies.map(({ where }) => where)).toEqual(['hardware']);
+  });
+
+  it('where the kernel did not do as its model does nothing is added', () => {
+    const text = textOf('own.riscv64-tight').replace('Linux version 6.12', 'Linux version 7.2');
+    expect(verdicts(text)).toEqual(['linux-7.2 open']);
+    expect(diagnosisOf(text)?.summary).not.toContain('room for everything');
   });
 });
 
