@@ -1,10 +1,12 @@
 import { formatBdf } from '../../pci/bdf.js';
+import type { LogLine } from '../../import/log/line.js';
 import { subjectOf } from '../../import/log/messages/messages.js';
 import { said } from '../evidence.js';
 import type { Candidate, Remedy } from '../finding.js';
 import { ask } from '../missing.js';
 import { cite } from '../placement/cite.js';
 import { nameOfStory } from '../placement/demand.js';
+import { moreRoomAbove } from '../remedies/windows.js';
 import type { Scene } from '../scene/scene.js';
 import type { Story } from '../scene/stories.js';
 
@@ -54,6 +56,8 @@ export function driver(scene: Scene): Candidate[] {
   // The kernel's own lines say more than a driver that follows from them.
   if (!sure && (failed.length > 0 || resized)) return [];
   const lines = [...zero, ...told, ...vague].map(({ line }) => line);
+  if (!sure && told.length === 0 && vague.every(({ code }) => code === 'windows-code-12'))
+    return [codeTwelve(scene, lines)];
   return [
     {
       cause: untouched ? 'firmware-did-not-assign' : 'bar-unassigned-driver-fails',
@@ -91,6 +95,34 @@ export function driver(scene: Scene): Candidate[] {
     },
   ];
 }
+
+/** Windows says no more than that. */
+const codeTwelve = (scene: Scene, lines: readonly LogLine[]): Candidate => ({
+  cause: 'bar-unassigned-driver-fails',
+  confidence: 'possible',
+  fault: true,
+  weight: 52,
+  summary: 'Windows finds no addresses for the device’s BARs (Code 12).',
+  evidence: cite(lines),
+  proof: 'Code 12 is what Windows shows where a window has no room; which one, and for how much, is not in the input.',
+  remedies: [
+    {
+      change: '“Above 4G Decoding” on, CSM off',
+      where: 'bios',
+      why: 'most BARs without address belong to devices with large BARs on machines without a 64-bit window',
+    },
+    ...(scene.stack.isGuest === true || scene.stack.vmm !== undefined ? moreRoomAbove(scene.stack, LARGE_BAR) : []),
+  ],
+  missing: [
+    {
+      command: 'the Resources tab of the device and of the ports above it in the Device Manager',
+      why: 'which ranges the ports have, and what the device asks for',
+    },
+  ],
+});
+
+/** Of a GPU that does not fit below 4 GiB; nothing is known of the real one. */
+const LARGE_BAR = 32n << 30n;
 
 /** Whether what failed is a resource of a function, or a window of a bridge that leads to it. */
 function concerns({ bridges }: Scene, { address, isWindow, file, boot }: Story, bdf: string): boolean {

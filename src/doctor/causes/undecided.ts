@@ -1,6 +1,6 @@
 import type { LogLine } from '../../import/log/line.js';
 import { said } from '../evidence.js';
-import type { Candidate } from '../finding.js';
+import type { Candidate, Missing } from '../finding.js';
 import { ask } from '../missing.js';
 import { cite } from '../placement/cite.js';
 import type { Scene } from '../scene/scene.js';
@@ -25,6 +25,20 @@ export function undecided(scene: Scene): Candidate[] {
     ];
   }
   const lines = [...vfio, ...probes];
+  const [fault, ...more] = said(evidence, 'iommu-fault').filter(({ values }) => values['address'] !== undefined);
+  if (lines.length === 0 && fault) {
+    return [
+      unknown(
+        [fault, ...more].map(({ line }) => line),
+        `The IOMMU refuses a device's access to 0x${fault.values['address'] ?? ''}; what lies there is not in the input.`,
+        'The address is no BAR that the input shows. It may be memory that a driver has not mapped, a range that firmware reserves for the device, or another device’s BAR.',
+        [
+          ask.iomem,
+          { command: 'sudo lspci -vvv', why: 'which BAR lies at the address, if any, and which driver the device has' },
+        ],
+      ),
+    ];
+  }
   if (lines.length === 0) return [];
   return [
     unknown(
@@ -35,7 +49,12 @@ export function undecided(scene: Scene): Candidate[] {
   ];
 }
 
-const unknown = (lines: readonly LogLine[], summary: string, proof: string): Candidate => ({
+const unknown = (
+  lines: readonly LogLine[],
+  summary: string,
+  proof: string,
+  missing: readonly Missing[] = [ask.kernelLog, ask.vmmLog],
+): Candidate => ({
   cause: 'unknown',
   confidence: 'possible',
   fault: true,
@@ -44,5 +63,5 @@ const unknown = (lines: readonly LogLine[], summary: string, proof: string): Can
   evidence: cite(lines),
   proof,
   remedies: [],
-  missing: [ask.kernelLog, ask.vmmLog],
+  missing,
 });

@@ -3,6 +3,7 @@ import { formatBdf } from '../../pci/bdf.js';
 import { ask } from '../missing.js';
 import type { Candidate } from '../finding.js';
 import { widerBridge } from '../remedies/windows.js';
+import { windowsAbove } from '../scene/host-windows.js';
 import type { Scene, SceneBridge } from '../scene/scene.js';
 import { besideSiblings, lateWindow, narrowAbove, outgrown, refusedAbove } from './bridge-signs.js';
 import { cite, failureLine, placedLine } from './cite.js';
@@ -61,7 +62,25 @@ function judgeOne(scene: Scene, { top, leaf, above }: Bottleneck, all: readonly 
   );
   // Firmware gave the BAR up: what helps is a kernel that places anew, not room that firmware would not have either.
   const leftOut = leaf.events.some(({ verb }) => verb === 'not-covered');
-  const wider = widerBridge(scene.stack, need, kinds.length > 1, isHotplugged(scene));
+  const reach = reachOf(scene, top);
+  const [own, others] = [true, false].map((same) =>
+    sumOf(
+      [...new Set(siblings)]
+        .filter((story) => (reachOf(scene, story) === reach) === same)
+        .map((story) => story.size ?? 0n),
+    ),
+  ) as [bigint, bigint];
+  const hotplugged = isHotplugged(scene);
+  const wider = [
+    ...widerBridge(scene.stack, own, kinds.length > 1, hotplugged),
+    ...(others > 0n ? widerBridge(scene.stack, others, kinds.length === 1, hotplugged).slice(0, 1) : []),
+  ];
+  const hosts = windowsAbove(scene.windows, top).filter(({ space }) => space === 'memory');
+  const largestHost = hosts.reduce((most, { bars }) => (bars.size > most ? bars.size : most), 0n);
+  const notAbove =
+    largestHost > 0n && largestHost < size
+      ? `The host bridge's largest window, ${bytes(largestHost)}, would not hold it either.`
+      : "The bridge's own window did not fail, so the host bridge is not what is short.";
   const remedies =
     leftOut && scene.stack.isGuest === true ? wider.filter(({ change }) => change.includes('realloc')) : wider;
   const base = { cause: 'bridge-window-too-small', fault: true, evidence, remedies } as const;
@@ -73,7 +92,7 @@ function judgeOne(scene: Scene, { top, leaf, above }: Bottleneck, all: readonly 
       confidence: 'certain',
       weight: 88,
       summary: `Bridge ${at} has a ${window.name === 'memory' ? 'memory' : 'prefetchable'} window of ${formatSize(window.placed.size)}, and ${nameOfStory(top)} behind it needs ${formatSize(size)}.`,
-      proof: `${bridgeText(above)}: window ${rangeText(window.placed)}; asked for are ${bytes(size)}${size > window.placed.size ? `, ${hex(size - window.placed.size)} more than it has` : inside.length > 0 ? `; beside ${inside.map(nameOfStory).slice(0, 3).join(', ')} the largest free piece is ${bytes(left)}${left >= size ? `, without a place aligned to ${formatSize(alignment)}` : ''}` : `, and no place aligned to ${formatSize(alignment)} lies in it`}. The bridge's own window did not fail, so the host bridge is not what is short.`,
+      proof: `${bridgeText(above)}: window ${rangeText(window.placed)}; asked for are ${bytes(size)}${size > window.placed.size ? `, ${hex(size - window.placed.size)} more than it has` : inside.length > 0 ? `; beside ${inside.map(nameOfStory).slice(0, 3).join(', ')} the largest free piece is ${bytes(left)}${left >= size ? `, without a place aligned to ${formatSize(alignment)}` : ''}` : `, and no place aligned to ${formatSize(alignment)} lies in it`}. ${notAbove}`,
     };
   }
   if (window?.placed && need > window.placed.size) {

@@ -12,11 +12,12 @@ export const driverRules = [
   rule('driver-region-invalid', /PCI I\/O region assigned to your NVIDIA device is invalid/, 'is invalid'),
   rule(
     'driver-no-bar',
-    /pci resource is not valid|can't ioremap BAR|(?:[Ff]ail(?:ed|ure)?|[Cc]annot|[Uu]nable|[Cc]ould not|can't)[^\n]{0,24}\b(?:io)?(?:re)?map\b[^\n]{0,40}(?:\bBARs?\b|\bBAR\d|\bpci (?:device|region|mem|resource|bar)|registers?|mmio|MMIO|control)|pcim?_iomap\w* (?:request_all )?failed|pcim?_iomap_regions\w* failed|Missing (?:DCS|registers)|[Ii]nvalid (?:PCI )?BAR\b(?! \()|\bBAR ?\d?\b[^\n]{0,20}(?:is (?:not (?:valid|set|assigned|mapped|configured)|missing|zero|invalid)|not (?:found|assigned|available|configured))|no (?:memory|mmio|MMIO|register) (?:BAR|resources?)\b/,
+    /pci resource is not valid|can't ioremap BAR|(?:[Ff]ail(?:ed|ure)?|[Cc]annot|[Uu]nable|[Cc]ould not|can't)[^\n]{0,24}\b(?:io)?(?:re)?map\b[^\n]{0,40}(?:\bBARs?\b|\bBAR\d|\bpci (?:device|region|mem|resource|bar)|registers?|mmio|MMIO|control)|pcim?_iomap\w* (?:request_all )?failed|pcim?_iomap_regions\w* failed|Missing (?:DCS|registers)|[Ii]nvalid (?:PCI )?BAR\b(?! \()|\bBAR ?\d?\b[^\n]{0,20}(?:is (?:not (?:valid|set|assigned|mapped|configured)|missing|zero|invalid)|not (?:found|assigned|available|configured))|no (?:memory|mmio|MMIO|register) (?:BAR|resources?)\b|invalid PCI region size/,
     'BAR',
     'map',
     'esource',
     'Missing',
+    'region size',
   ),
   rule(
     'driver-enable-failed',
