@@ -34,7 +34,17 @@ const MOST_CONTEXT = 300;
 
 /** Words of lines that are facts and not messages. */
 const factWords = [
-  ...['BAR ', 'bridge window', 'PCI bridge to', ': reg ', '] type 0', 'ROM [', ' resource ', 'no compatible'],
+  ...[
+    'BAR ',
+    'VF(n) BAR',
+    'bridge window',
+    'PCI bridge to',
+    ': reg ',
+    '] type 0',
+    'ROM [',
+    ' resource ',
+    'no compatible',
+  ],
   ...['root bus resource', 'host bridge', ' -> 0x', 'clipped [', 'e820: ['],
   ...['dma_map', 'MAP_DMA', 'DmaMap', 'DMA MAP', 'IOAS_MAP', 'remapping', 'Address space limit'],
 ];

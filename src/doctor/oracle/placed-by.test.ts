@@ -37,6 +37,36 @@ describe('logs of guests that placed by themselves', () => {
   ])('%s', (name, expected) => expect(verdicts(textOf(name))).toEqual(expected));
 });
 
+describe('as kernels before 6.9 word it', () => {
+  const index = (range: string) => (range.startsWith('[io') ? 13 : range.includes('pref') ? 15 : 14);
+  const older = (text: string) =>
+    text
+      .replaceAll(
+        /bridge window (\[[^\]]*\]): assigned/g,
+        (_, range: string) => `BAR ${index(range)}: assigned ${range}`,
+      )
+      .replaceAll(/BAR (\d) (\[[^\]]*\]): assigned/g, 'BAR $1: assigned $2')
+      .replaceAll(/ROM (\[[^\]]*\]): assigned/g, 'BAR 6: assigned $1')
+      .replaceAll(
+        /: BAR (\d) (\[[^\]]*\])\n/g,
+        (_, bar: string, range: string) => `: reg 0x${(16 + 4 * Number(bar)).toString(16)}: ${range}\n`,
+      )
+      .replaceAll(/: ROM (\[[^\]]*\])\n/g, ': reg 0x30: $1\n');
+
+  it.each(['own.aarch64', 'own.x86_64', 'own.x86_64-ovmf', 'pinned.aarch64'])('%s', (name) => {
+    const text = older(textOf(name));
+    expect(text).toContain(': reg 0x10: [');
+    expect(verdicts(text)).toEqual(verdicts(textOf(name)));
+  });
+
+  it('VF BARs', () => {
+    const { resources } = evidenceOf(
+      '[    1.0] pci 0000:01:00.0: VF(n) BAR0 space: [mem 0x00000000-0x00007fff 64bit] (contains BAR0 for 2 VFs)\n',
+    );
+    expect(resources.map(({ name, size }) => [name, size])).toEqual([['vf0', 0x8000n]]);
+  });
+});
+
 describe('logs of guests with pinned BARs', () => {
   const pinned = {
     aarch64: [0x8b_4000_0000n, 0x8b_5000_0000n],
