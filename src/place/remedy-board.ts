@@ -123,8 +123,8 @@ export function isBoardsOwn(machine: Machine, host: HostBridge): boolean {
   return own !== null && areOfBoard(host.windows, own);
 }
 
-/** Tried with QEMU 7.2 and 10.0: OVMF 2022.11 comes up with 4 TiB and not with 8 TiB, OVMF 2025.02 with 16 TiB. */
-const MOST_OVMF = 1n << 42n;
+/** PlatformGetFirstNonAddress (OvmfPkg/Library/PlatformInitLib/MemDetect.c): more is ignored. */
+const MOST_OVMF = 1n << 44n;
 
 /**
  * The 64-bit window that OVMF opens on q35 where it is told to: a quarter of the address space. What is smaller may count for
