@@ -76,7 +76,8 @@ function outside(scene: Scene, chosen: readonly ResourceEvent[]): Candidate[] {
     : isRootBus(scene, segment, bus)
       ? 'the host bridge'
       : 'the bridge above';
-  const proved = ranges.length > 0 && ranges.every((range) => !range.covers(first.range as AddressRange));
+  const covering = ranges.find((range) => range.covers(first.range as AddressRange));
+  const proved = ranges.length > 0 && covering === undefined;
   const harmless = chosen.every(({ space, name }) => space === 'io' || name === 'rom');
   const fixed = chosen.every(
     ({ address, range }) =>
@@ -91,7 +92,9 @@ function outside(scene: Scene, chosen: readonly ResourceEvent[]): Candidate[] {
       confidence: proved ? 'certain' : 'likely',
       fault: !harmless,
       weight: whileResizing(scene) ? 35 : harmless ? 60 : 87,
-      summary: `Firmware put ${what} at ${first.range.toString()}, which no window of ${where} covers.`,
+      summary: covering
+        ? `The kernel does not take ${covering.toString()} of ${where} for ${what}, which firmware put at ${first.range.toString()}.`
+        : `Firmware put ${what} at ${first.range.toString()}, which no window of ${where} covers.`,
       evidence: cite(
         chosen.slice(0, 4).map(({ line }) => line),
         shown.map((one) => ('line' in one ? one.line : placedLine(one))),
@@ -99,9 +102,11 @@ function outside(scene: Scene, chosen: readonly ResourceEvent[]): Candidate[] {
         moved ? story && placedLine(story) : undefined,
       ),
       proof: [
-        ranges.length > 0
-          ? `Windows of ${where}: ${ranges.map(rangeText).join(', ')}; none covers ${first.range.toString()}.`
-          : 'The kernel found no window above that covers it; the windows are not in the input.',
+        covering
+          ? `${rangeText(covering)} holds the address, and the kernel says “no compatible window”: what is left is the window's kind (prefetchable, 64-bit), or that it was opened later.`
+          : ranges.length > 0
+            ? `Windows of ${where}: ${ranges.map(rangeText).join(', ')}; none covers ${first.range.toString()}.`
+            : 'The kernel found no window above that covers it; the windows are not in the input.',
         half
           ? `The low half ${hex(low)} lies in ${half.toString()}; the high half is ${hex(high)} instead of 0: only the upper register is wrong.`
           : '',

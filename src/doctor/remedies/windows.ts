@@ -1,4 +1,6 @@
 import { formatQemuSize, formatSize } from '../../address/format.js';
+import { alignUp } from '../../address/align.js';
+import { MiB } from '../../address/kinds.js';
 import type { Remedy } from '../finding.js';
 import type { Stack } from '../scene/stack.js';
 
@@ -218,8 +220,8 @@ export function open32(stack: Stack, need: bigint): Remedy[] {
 /** More room in a bridge's window. */
 export function widerBridge(stack: Stack, need: bigint, prefetchable: boolean, hotplugged: boolean): Remedy[] {
   const remedies: Remedy[] = [];
-  // A BAR lies at a multiple of its size, and a window starts at any multiple of 1 or 2 MiB: in twice as much there is a place.
-  const reserve = formatQemuSize(2n * nextPowerOfTwo(need));
+  // A BAR lies at a multiple of its size, and a window starts at any multiple of 1 or 2 MiB: as much again as the largest has.
+  const reserve = formatQemuSize(alignUp(need + nextPowerOfTwo(need / 2n + 1n), MiB));
   const option = prefetchable ? 'hpmmioprefsize' : 'hpmmiosize';
   if (stack.isGuest === true || isQemuLike(stack)) {
     if (stack.deviceTree && hotplugged) {
@@ -232,7 +234,7 @@ export function widerBridge(stack: Stack, need: bigint, prefetchable: boolean, h
     remedies.push({
       change: `-device pcie-root-port,…,${prefetchable ? 'pref64-reserve' : 'mem-reserve'}=${reserve}`,
       where: stack.vmm === 'kata' ? 'kata' : 'qemu',
-      why: `${stack.deviceTree ? 'EDK2, where it is there,' : 'the firmware'} then keeps this much room in the port’s window, also for a device that is plugged in later; half of it does where the window starts at a multiple of the BAR`,
+      why: `${stack.deviceTree ? 'EDK2, where it is there,' : 'the firmware'} then keeps this much room in the port’s window, also for a device that is plugged in later; less does where the window starts at a multiple of the BAR`,
     });
     if (!stack.deviceTree && !hotplugged) {
       remedies.push({
