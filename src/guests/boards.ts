@@ -1,3 +1,4 @@
+import { hex } from '../address/format.js';
 import { AddressRange } from '../address/range.js';
 import { GiB } from '../address/kinds.js';
 import type { BarType, HostBridge, Machine } from '../machine/model.js';
@@ -77,17 +78,31 @@ export function laterOvmfBoard(machine: Machine): Edk2Board {
   const older = ovmfBoard({ ...machine, physicalAddressBits: bits }, false);
   const { size } = older.high;
   const base = machine.reserved.reduce(
-    (at, { range }) => (range.overlaps(AddressRange.sized(at, size)) ? (range.base - size) & -size : at),
+    (at, { range }) => (at >= size && range.overlaps(AddressRange.sized(at, size)) ? (range.base - size) & -size : at),
     older.high.base,
   );
-  const free = FOUR_GIB - lowRam(machine);
+  const free = FOUR_GIB - min(lowRam(machine), FOUR_GIB);
   const hole = 1n << BigInt(free.toString(2).length - 1);
   const low = hole < FOUR_GIB / 2n ? FOUR_GIB - hole : FOUR_GIB / 2n;
+  const last = machine.board === 'pc' ? older.memory.limit : ECAM - 1n;
   return {
     ...older,
-    memory: AddressRange.of(low, machine.board === 'pc' ? older.memory.limit : ECAM - 1n),
-    high: AddressRange.sized(base, size),
+    memory: AddressRange.of(min(low, last), last),
+    high: base < FOUR_GIB ? null : AddressRange.sized(base, size),
   };
+}
+
+const min = (a: bigint, b: bigint): bigint => (a < b ? a : b);
+
+/**
+ * Why OVMF cannot come up on a machine that QEMU does not make: RAM lies where the firmware takes its window for BARs below
+ * 4 GiB to be, or what is reserved leaves it none above.
+ */
+export function ovmfStops({ ram }: Machine, { memory, high }: Edk2Board): string | undefined {
+  const over = ram.find((range) => range.overlaps(memory));
+  if (over)
+    return `RAM at ${over.toString()} reaches into its window for BARs below 4 GiB, which ends at ${hex(memory.limit)}`;
+  return high ? undefined : 'what is reserved leaves no room for its window above 4 GiB';
 }
 
 /** EDK2 on boards that describe themselves: what the host bridges' windows cover. */

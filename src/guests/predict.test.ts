@@ -1,6 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { AddressRange } from '../address/range.js';
 import { machineFrom } from '../machine/load.js';
 import type { Machine } from '../machine/model.js';
 import { place } from '../place/place.js';
@@ -116,6 +117,34 @@ describe('predict', () => {
     ).toEqual(['edk2-2026.08', 'edk2-2022.11', 'edk2-2022.11', 'edk2-2026.08', 'seabios', 'seabios-1.16.3', 'uboot']);
     expect(() => parseGuests('edk3')).toThrow(/no model/);
     expect(() => parseGuests('edk2-new')).toThrow(/no model/);
+  });
+
+  it.each(['4GiB', '8GiB'])('says that OVMF stops where %s of RAM fill all below 4 GiB', (ram) => {
+    const machine = machineFrom(
+      {
+        pinbar: 1,
+        machine: { arch: 'x86_64', board: 'none', ram: [{ base: 0, size: ram }] },
+        hostBridges: [
+          {
+            id: 'pcie.0',
+            segment: 0,
+            buses: [0, 255],
+            windows: [{ type: 'mem64', base: '0x8000000000', size: '1GiB' }],
+            functions: [{ id: 'd', slot: '1.0', bars: [{ index: 0, type: 'mem64', size: '4KiB' }] }],
+          },
+        ],
+      },
+      'test',
+    );
+    for (const name of guestsFor(machine)) expect(() => predict(machine, parseGuests(name)), name).not.toThrow();
+    for (const name of ['ovmf-2022.11', 'ovmf', 'ovmf,linux-6.1'])
+      expect(predict(machine, parseGuests(name)).stopped, name).toMatch(/^RAM at .* reaches into its window/);
+  });
+
+  it('stops OVMF where what is reserved reaches from low addresses to the end', () => {
+    const reserved = [{ range: AddressRange.of(0x1000n, 0xffffffffffn), reason: 'test' }];
+    const machine: Machine = { ...virt([]), arch: 'x86_64', board: 'q35', ram: [], reserved };
+    expect(predict(machine, parseGuests('ovmf')).stopped).toMatch(/reserved leaves no room/);
   });
 
   it('stops where SeaBIOS halts', () => {

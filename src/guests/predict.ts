@@ -2,14 +2,19 @@ import { nearest } from '../problem/nearest.js';
 import { Problem } from '../problem/problem.js';
 import type { Machine, MachineFunction } from '../machine/model.js';
 import { assemblePrediction, stoppedPrediction } from './assemble.js';
-import { describedBoard, laterOvmfBoard, ovmfBoard, seabiosBoard, ubootRegions } from './boards.js';
-import { edk2 } from './edk2/edk2.js';
+import { describedBoard, laterOvmfBoard, ovmfBoard, ovmfStops, seabiosBoard, ubootRegions } from './boards.js';
+import { edk2, type Edk2Board } from './edk2/edk2.js';
 import { linux } from './linux/linux.js';
 import { linuxModels, modelOf } from './linux/rules.js';
 import type { PredictedGuest, Prediction } from './prediction.js';
 import { seabios } from './seabios/seabios.js';
 import type { Handover, Registers } from './state.js';
 import { uboot } from './uboot/uboot.js';
+
+function ovmf(machine: Machine, board: Edk2Board): Handover {
+  const reason = ovmfStops(machine, board);
+  return reason === undefined ? edk2(machine, board) : { status: 'stopped', reason };
+}
 
 /** Firmware by name: what it leaves in the registers. */
 const firmwares: Readonly<Record<string, (machine: Machine) => Handover>> = {
@@ -22,8 +27,8 @@ const firmwares: Readonly<Record<string, (machine: Machine) => Handover>> = {
   'edk2-2025.02': (machine) => edk2(machine, describedBoard(machine, false)),
   'edk2-2026.08': (machine) => edk2(machine, describedBoard(machine, false)),
   uboot: (machine) => uboot(machine, ubootRegions),
-  'ovmf-2022.11': (machine) => edk2(machine, ovmfBoard(machine, true)),
-  'ovmf-2025.02': (machine) => edk2(machine, laterOvmfBoard(machine)),
+  'ovmf-2022.11': (machine) => ovmf(machine, ovmfBoard(machine, true)),
+  'ovmf-2025.02': (machine) => ovmf(machine, laterOvmfBoard(machine)),
 };
 
 /** Every guest that there is a model of. */
