@@ -268,6 +268,18 @@ describeInLab('remedies of the doctor', ['qemu-7.2', 'qemu-10.0', 'qemu-7.2-x86_
     ].filter(({ where }) => where === 'qemu');
   };
 
+  const names = {
+    x86_64: [
+      ...['-cpu max,host-phys-bits', '-global q35-pcihost.pci-hole64-size', '-machine pc,max-ram-below-4g'],
+      ...['-fw_cfg name=opt/ovmf/X-PciMmio64Mb,string'],
+      ...['-device pcie-root-port,mem-reserve', '-device pcie-root-port,pref64-reserve'],
+    ],
+    aarch64: [
+      ...['-machine virt', '-machine virt,highmem-mmio-size'],
+      ...['-device pcie-root-port,mem-reserve', '-device pcie-root-port,pref64-reserve'],
+    ],
+  };
+
   it.each([
     ['x86_64', 'q35'],
     ['aarch64', 'virt'],
@@ -280,10 +292,11 @@ describeInLab('remedies of the doctor', ['qemu-7.2', 'qemu-10.0', 'qemu-7.2-x86_
         const own = [option, value.replace(/^host,/, 'max,')];
         const more = option === '-machine' ? [] : ['-machine', board];
         for (const version of versions) await started(version, arch, [...more, ...own], () => Promise.resolve());
-        tried.add(own.join(' '));
+        // How much is for the doctor to say.
+        tried.add(own.join(' ').replace(/=[^=]*$/, ''));
       }
     }
-    expect([...tried].sort()).toMatchSnapshot();
+    expect([...tried]).toEqual(expect.arrayContaining(names[arch]));
   });
 
   it('the host bridge of pc, too', async () => {
