@@ -145,20 +145,20 @@ export const recordable: readonly Flavour[] = [
     needs: ['edk2-2025.02'],
     argv: flash('2025.02', 'aarch64'),
     done: BOOT_MANAGER,
-    fresh: 4,
+    fresh: 2,
   }),
   flavour('edk2-riscv64-2025.02', 'riscv64', {
     guest: 'edk2-2025.02',
     needs: ['edk2-2025.02-riscv64'],
     argv: flash('2025.02', 'riscv64'),
     done: BOOT_MANAGER,
-    fresh: 4,
+    fresh: 2,
   }),
   flavour('ovmf-q35-2025.02', 'x86_64', {
     guest: 'ovmf-2025.02',
     needs: ['edk2-2025.02-x86_64'],
     argv: flash('2025.02', 'x86_64'),
     done: BOOT_MANAGER,
-    fresh: 4,
+    fresh: 2,
   }),
 ];
