@@ -20,3 +20,28 @@ export { diagnose } from './doctor/diagnose.js';
 export { EvidenceReader, gather } from './doctor/read.js';
 export { diagnosisToJson } from './doctor/json.js';
 export type { Cause, Confidence, Diagnosis, Finding, Missing, Remedy } from './doctor/finding.js';
+
+// Captures: of text as it comes, in memory that does not grow with it, or of a system's files.
+export { GuestBytesReader } from './import/guest-bytes.js';
+export { mergeCapture } from './import/capture/merge.js';
+export { readSystem } from './import/system/read-system.js';
+export type { SystemTree } from './import/system/tree.js';
+export { loadCapture } from './import/capture/load.js';
+export { captureText } from './import/capture/save.js';
+export { withoutIdentity } from './import/capture/anonymous.js';
+export type { Capture } from './import/capture/model.js';
+export { parseDevices } from './import/machine/chosen.js';
+export { guestMachine, type GuestMachine, type GuestMachineOptions } from './import/machine/guest-machine.js';
+export { diff, type Difference } from './import/diff/diff.js';
+export { differenceToJson } from './import/diff/json.js';
+export { snapshotOfCapture, snapshotOfPlan, type Snapshot } from './import/diff/snapshot.js';
+
+// What others make of a machine, or have to be told of it.
+export { guestsFor, parseGuests, predict, type Guests } from './guests/predict.js';
+export { predictionToJson } from './guests/prediction-json.js';
+export type { PredictedGuest, Prediction, Unplaced } from './guests/prediction.js';
+export { devicesOfBars, type BarNeed, type DeviceNeed } from './size/need.js';
+export { sizesFor, type SizeOptions, type Sizes } from './size/sizes.js';
+export { sizesToJson } from './size/schema.js';
+export { formats as exportFormats, type ExportFormat } from './export/formats.js';
+export type { Exported, ExportOptions, ExportSource } from './export/exported.js';

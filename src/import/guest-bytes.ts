@@ -4,7 +4,7 @@ import { WordAutomaton } from './log/word-automaton.js';
 import type { Observation } from './observation.js';
 
 /**
- * Reads a text as {@link GuestTextReader} does, from its bytes, in memory that does not grow with it. Of a log of hundreds of
+ * Reads a text that may hold several listings and logs, from its bytes, in memory that does not grow with it. Of a log of hundreds of
  * megabytes nearly all lines are passed over without being decoded.
  */
 export class GuestBytesReader {

@@ -20,10 +20,12 @@ const bundle = async (entry: { entryPoints: string[] } | { stdin: { contents: st
   return outputFiles.map(({ text }) => text);
 };
 
+/** A context of its own has the language, these of what every browser has, and nothing else: no process, no Buffer, no require. */
+const web = { TextDecoder, TextEncoder };
+
 it('the library solves a machine file where there is nothing of Node', async () => {
   const [code = ''] = await bundle({ entryPoints: ['src/index.ts'] });
-  // A context of its own has the language and nothing else: no process, no Buffer, no require, no console.
-  const context = createContext({ machine: contractMachine });
+  const context = createContext({ ...web, machine: contractMachine });
   runInContext(code, context);
   const plan: unknown = await runInContext(
     `pinbar.loadMachine(machine, 'machine.yaml').then((machine) => JSON.stringify(pinbar.planToJson(pinbar.place(machine))))`,
@@ -36,7 +38,7 @@ it('the example of docs/library.md runs there, too', async () => {
   const [code = ''] = await bundle({ entryPoints: ['src/index.ts'] });
   const example = /```js\nimport (\{.+\}) from 'pinbar';\n([^]*?)```/.exec(readFileSync('docs/library.md', 'utf8'));
   const said: unknown[][] = [];
-  const context = createContext({ console: { log: (...words: unknown[]) => said.push(words) } });
+  const context = createContext({ ...web, console: { log: (...words: unknown[]) => said.push(words) } });
   runInContext(`${code}\nconst ${example?.[1] ?? ''} = pinbar;\n${example?.[2] ?? ''}`, context);
   expect(JSON.stringify(said)).toBe('[["gpu0",["0xa000000000"]],["placed"]]');
 });

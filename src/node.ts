@@ -1,0 +1,2 @@
+/** What of the library needs Node. */
+export { fileTree } from './host/file-tree.js';
