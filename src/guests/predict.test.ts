@@ -189,6 +189,8 @@ describe('predict', () => {
   it('names the guests that there are where one is not known', () => {
     expect(() => parseGuests('linux-six')).toThrow(/no model of "linux-six"/);
     expect(() => parseGuests('linux-6.1,seabios')).toThrow(/seabios,linux-6[.]1/);
+    for (const names of ['bogus,linux-6.1', 'seabios,bogus', 'constructor'])
+      expect(() => parseGuests(names)).toThrow(/no model of "(bogus|constructor)"/);
     for (const name of guestNames) expect(() => parseGuests(name)).not.toThrow();
   });
 

@@ -71,7 +71,8 @@ export interface Guests {
 export function parseGuests(text: string): Guests {
   const parts = text.split(',').map((part) => part.trim());
   const [first = '', second] = parts;
-  if (parts.length > 2 || (second !== undefined && !(firmwareModel(first) && second.startsWith('linux')))) {
+  for (const part of parts) if (!part.startsWith('linux') && firmwareModel(part) === undefined) throw unknown(part);
+  if (parts.length > 2 || (second !== undefined && (first.startsWith('linux') || !second.startsWith('linux')))) {
     throw new Problem(
       'guest-order',
       `--guest ${text}: a firmware and a kernel in a row are written as seabios,linux-6.1`,
@@ -91,14 +92,14 @@ export function parseGuests(text: string): Guests {
 function firmwareModel(name: string): string | undefined {
   const [, family, version] = /^([a-z0-9]+?)(?:-(\d{1,4}(?:\.\d{1,3}){1,2}))?$/.exec(name) ?? [];
   if (family === undefined) return undefined;
-  if (name in firmwares) return name;
+  if (Object.hasOwn(firmwares, name)) return name;
   const models = Object.keys(firmwares).filter((model) => model === family || model.startsWith(`${family}-`));
   const older = models.filter((model) => version === undefined || !isNewer(model.slice(family.length + 1), version));
   return older.at(-1) ?? models[0];
 }
 
 /** Whether `1.16.3` is newer than `1.16`. What has no version is the oldest. */
-function isNewer(version: string, other: string): boolean {
+export function isNewer(version: string, other: string): boolean {
   const [own, others] = [version, other].map((text) => text.split('.').map(Number)) as [number[], number[]];
   const differs = [0, 1, 2].find((i) => (own[i] ?? 0) !== (others[i] ?? 0)) ?? 0;
   return (own[differs] ?? 0) > (others[differs] ?? 0);

@@ -1,5 +1,6 @@
 import { leftAlone, toldToKeep } from '../../guests/against.js';
-import { guestsFor, parseGuests, predict, type Guests } from '../../guests/predict.js';
+import { guestsOf } from '../../guests/fitting.js';
+import { guestsFor, predict, type Guests } from '../../guests/predict.js';
 import { predictionToJson } from '../../guests/prediction-json.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { work, type Context } from '../context.js';
@@ -17,7 +18,7 @@ export async function predictGuests(this: Context, flags: PredictFlags, file: st
         hint: `give --guest, such as --guest ${guestsFor(machine)[0] ?? 'linux-6.12'}, or --all`,
       });
     }
-    const guests = asked.map(parseGuests);
+    const guests = asked.map((text) => guestsOf(machine, text));
     const style = styleFor(io.stdout, io.env);
     const print = (json: unknown, text: () => string) =>
       io.stdout.write(flags.json ? `${JSON.stringify(json, null, 2)}\n` : text());

@@ -1,5 +1,6 @@
 import { formatSize, hex } from '../../address/format.js';
 import type { Comparison } from '../../guests/against.js';
+import { isNewer } from '../../guests/predict.js';
 import type { Prediction, Unplaced } from '../../guests/prediction.js';
 import type { Reserved } from '../../machine/model.js';
 import type { ConstraintSubject } from '../../place/plan.js';
@@ -19,11 +20,35 @@ const subject = (bar: ConstraintSubject): string =>
         ? `VF BAR ${bar.slice(2)}`
         : bar;
 
+const split = (name: string): [family: string, version: string | undefined] => {
+  const [family = '', version] = name.split('-');
+  return [family, version];
+};
+
+/** Why this model stands for what was asked for. */
+function whyThis(name: string, model: string): string {
+  const [family, asked] = split(name);
+  const [own, version] = split(model);
+  const which =
+    version === undefined
+      ? own === 'seabios'
+        ? 'the model of 1.16.2 and older'
+        : 'the only model there is'
+      : asked === undefined
+        ? 'the newest model'
+        : isNewer(version, asked)
+          ? 'the oldest model there is'
+          : asked === version
+            ? 'the model of that version'
+            : 'the newest model that is not newer';
+  return family === own ? which : `${which}: on a PC EDK2 is OVMF`;
+}
+
 /** Where another model stands in for the version that was asked for. */
 const standIns = ({ guests }: Prediction): string =>
   guests
     .filter(({ name, model }) => name !== model)
-    .map(({ name, model }) => `${name} is predicted as ${model}, the newest model that is not newer.\n`)
+    .map(({ name, model }) => `${name} is predicted as ${model}, ${whyThis(name, model)}.\n`)
     .join('');
 
 /** A prediction as a table and a map, with what is left without an address first. */
@@ -32,13 +57,22 @@ export function renderPrediction(prediction: Prediction, style: Style, reserved:
   if (prediction.stopped !== undefined) {
     return `${standIns(prediction)}${style.red(`${name} stops`)}: ${prediction.stopped}.\n`;
   }
-  const { unplaced } = prediction;
+  const copied = prediction.unplaced.filter((one) => copiesRom(prediction, one));
+  const unplaced = prediction.unplaced.filter((one) => !copied.includes(one));
+  const apart =
+    copied.length === 0
+      ? ''
+      : `By design it copies ROMs to RAM and leaves their registers: ${copied.map(({ id }) => id).join(', ')}.\n`;
   const head =
     unplaced.length === 0
-      ? `${name} places everything.\n\n`
-      : `${style.yellow(`${name} leaves ${unplaced.length} without an address`)}:\n${unplaced.map(line).join('')}\n`;
+      ? `${name} places everything${copied.length > 0 ? ' but ROMs' : ''}.\n${apart}\n`
+      : `${style.yellow(`${name} leaves ${unplaced.length} without an address`)}:\n${unplaced.map(line).join('')}${apart}\n`;
   return `${standIns(prediction)}${head}${renderPlan({ ...prediction, status: 'placed' }, style, reserved)}`;
 }
+
+/** EDK2 gives no ROM an address, whatever room there is. */
+const copiesRom = ({ guests }: Prediction, { bar }: Unplaced): boolean =>
+  bar === 'rom' && /^(?:edk2|ovmf)/.test(guests.at(-1)?.model ?? '');
 
 const line = ({ id, bar, size, reason }: Unplaced): string =>
   `  ${id} ${subject(bar)}, ${formatSize(size)}: ${reason}\n`;
@@ -104,5 +138,5 @@ export function renderAgainst(alone: Comparison, told: Comparison | undefined, s
     return `${style.yellow(`${name}, ${how}, ${kept}`)}; it differs in:\n${moves(one)}`;
   };
   const keeps = told ? say('told to keep what it finds', told) : `${name} cannot be told to keep what it finds.\n`;
-  return `${say('left alone', alone)}${keeps}`;
+  return `${standIns(alone.prediction)}${say('left alone', alone)}${keeps}`;
 }
