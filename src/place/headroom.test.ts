@@ -96,7 +96,7 @@ it('is what solving says: the next larger device has no place, and neither has a
       }).status;
     if (least === 0n) continue;
     expect(sized(least!)).toBe('placed');
-    expect(sized(least! - MiB)).toBe('infeasible');
+    expect(sized(least! - 4096n)).toBe('infeasible');
   }
 });
 
@@ -106,4 +106,40 @@ it('says where it does not know, and has a JSON form that a plan may carry', () 
   const json = { ...planToJson(plan), headroom: headroomToJson(hurried) };
   expect(json.headroom.windows[0]?.least).toBe(null);
   expect(planFromJson(JSON.parse(JSON.stringify(json)))).toEqual(plan);
+});
+
+it('finds the least size to 4 KiB, and names no BAR that there cannot be', () => {
+  const tight = machineFrom(
+    {
+      pinbar: 1,
+      machine: { arch: 'aarch64', board: 'none', ram: [{ base: '0x100000000', size: '1GiB' }] },
+      hostBridges: [
+        {
+          id: 'pcie.0',
+          windows: [
+            { type: 'io', base: '0x1000', size: '60KiB' },
+            { type: 'mem32', base: '0x10000000', size: '9MiB' },
+            { type: 'mem32', base: '0x0', size: '1MiB' },
+          ],
+          functions: [
+            {
+              id: 'dev0',
+              slot: '1.0',
+              bars: [
+                { index: 0, type: 'mem32', size: '4KiB', pin: '0x10800000' },
+                { index: 1, type: 'mem32', size: '8MiB' },
+              ],
+            },
+          ],
+        },
+      ],
+    },
+    'test',
+  );
+  const { windows } = headroomOf(tight, place(tight) as Plan);
+  expect(windows.map(({ type, largest, least }) => [type, largest, least])).toEqual([
+    ['io', 256n, 0n],
+    ['mem32', 512n * 1024n, 0x80_1000n],
+    ['mem32', MiB, 0n],
+  ]);
 });

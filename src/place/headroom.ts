@@ -1,5 +1,5 @@
 import { alignUp, maxOf, minOf } from '../address/align.js';
-import { FOUR_GIB, MiB, type BusAddress, type Size } from '../address/kinds.js';
+import { FOUR_GIB, type BusAddress, type Size } from '../address/kinds.js';
 import { AddressRange } from '../address/range.js';
 import { RangeSet } from '../address/range-set.js';
 import {
@@ -35,9 +35,9 @@ export interface WindowHeadroom {
   readonly size: Size;
   /** What neither the plan nor RAM or a reserved range takes. */
   readonly free: Size;
-  /** The largest BAR that fits into what is free as it lies; 0n where none does. */
+  /** The largest BAR that fits into what is free as it lies, and that there can be of the type; 0n where none does. */
   readonly largest: Size;
-  /** The least size of the window, counted from its base, with which the machine still has a plan. */
+  /** The least size of the window, counted from its base, with which the machine still has a plan; in steps of 4 KiB. */
   readonly least: Size | undefined;
 }
 
@@ -68,6 +68,10 @@ export interface Fits {
 const QUESTION_STEPS = 20_000;
 /** The smallest BAR of memory that is asked for. */
 const SMALLEST = 4096n;
+/** What bridge windows of ports come in, and the least that a window is made smaller by. */
+const STEP = 4096n;
+/** A BAR of ports takes at most 256 of them (PCI Local Bus 3.0 §6.2.5.1); a 32-bit one of memory needs a bit for its address. */
+const LARGEST = { io: 256n, mem32: 1n << 31n, mem64: 1n << 63n } as const;
 
 /**
  * What is left beside a plan of `machine`, and how close the plan is to there being none. Solves many times: the steps of
@@ -138,15 +142,17 @@ function roomIn(machine: Machine, plan: Plan, index: number, window: HostWindow)
   const root = plan.hostBridges[index]?.buses[0] ?? 0;
   const taken = host ? takenBy(plan, host, (bus) => bus === root, io) : [];
   const free = RangeSet.of(usable).subtract(taken);
-  return { id: host?.id ?? '', type, base, size, free: free.size, largest: largestIn(free, type !== 'mem64') };
+  return { id: host?.id ?? '', type, base, size, free: free.size, largest: largestIn(free, type) };
 }
 
-/** The largest power of two with a multiple of it in one of the ranges. `low`: below 4 GiB. */
-function largestIn(free: RangeSet, low: boolean): Size {
+/** The largest BAR of a type with a multiple of its size in one of the ranges. */
+function largestIn(free: RangeSet, type: BarType): Size {
+  const [least, most] = [type === 'io' ? 4n : 16n, LARGEST[type]];
   let best = 0n;
   for (const { base, limit } of free) {
-    const end = low ? minOf(limit, FOUR_GIB - 1n) : limit;
-    for (let size = maxOf(best * 2n, 16n); alignUp(base, size) + size - 1n <= end; size *= 2n) best = size;
+    const end = type === 'mem64' ? limit : minOf(limit, FOUR_GIB - 1n);
+    const fits = (size: Size) => size <= most && alignUp(base, size) + size - 1n <= end;
+    for (let size = maxOf(best * 2n, least); fits(size); size *= 2n) best = size;
   }
   return best;
 }
@@ -164,18 +170,18 @@ function leastOf(low: bigint, high: bigint, works: (value: bigint) => boolean | 
 }
 
 function leastSize(machine: Machine, host: HostBridge, window: HostWindow, solves: Solves): Size | undefined {
-  const step = window.type === 'io' ? 4096n : MiB;
-  const whole = (window.size + step - 1n) / step;
-  const shrunk = (steps: bigint): Machine =>
+  const shrunk = (size: Size): Machine =>
     withHost(machine, host.id, (one) => ({
       ...one,
       windows: one.windows.flatMap((other) => {
         if (other !== window) return [other];
-        return steps === 0n ? [] : [{ ...other, size: minOf(steps * step, window.size) }];
+        return size === 0n ? [] : [{ ...other, size }];
       }),
     }));
-  const steps = leastOf(0n, whole, (some) => solves(shrunk(some)));
-  return steps === undefined ? undefined : minOf(steps * step, window.size);
+  const least = leastOf(0n, (window.size + STEP - 1n) / STEP, (steps) =>
+    solves(shrunk(minOf(steps * STEP, window.size))),
+  );
+  return least === undefined ? undefined : minOf(least * STEP, window.size);
 }
 
 /** Ports whose slot can take a device while the machine runs. */
@@ -211,10 +217,10 @@ function fitsAsIs(machine: Machine, plan: Plan, bridge: PlannedBridge): Fits {
       one.segment === bridge.address.segment && within(bridge.primary, plan.hostBridges[i]?.buses ?? one.buses),
   );
   const taken = host ? takenBy(plan, host, (bus) => bus === bridge.secondary, false) : [];
-  const largest = (window: AddressRange | null, low: boolean) =>
-    window ? largestIn(RangeSet.of([window]).subtract(taken), low) : 0n;
-  const memory = largest(bridge.memory, true);
-  return { memory, prefetchable: maxOf(memory, largest(bridge.prefetchable, false)) };
+  const largest = (window: AddressRange | null, type: BarType) =>
+    window ? largestIn(RangeSet.of([window]).subtract(taken), type) : 0n;
+  const memory = largest(bridge.memory, 'mem32');
+  return { memory, prefetchable: maxOf(memory, largest(bridge.prefetchable, 'mem64')) };
 }
 
 const within = (bus: number, [first, last]: readonly [number, number]): boolean => first <= bus && bus <= last;

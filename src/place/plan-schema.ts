@@ -130,10 +130,15 @@ const headroom = v.pipe(
         base: address,
         size,
         free: v.pipe(size, v.description('What neither the plan nor RAM or a reserved range takes.')),
-        largest: v.pipe(size, v.description('The largest BAR that fits into what is free as it lies; 0x0: none.')),
+        largest: v.pipe(
+          size,
+          v.description(
+            'The largest BAR that fits into what is free as it lies, of ports at most 0x100, of 32-bit memory 0x80000000; 0x0: none.',
+          ),
+        ),
         least: v.pipe(
           unsure,
-          v.description('The least size of the window, from its base, with which there is a plan.'),
+          v.description('The least size of the window, from its base, with which there is a plan; in steps of 0x1000.'),
         ),
       }),
     ),

@@ -1,5 +1,5 @@
 import { formatSize, hex, roughSize } from '../../address/format.js';
-import type { Headroom, PortHeadroom, WindowHeadroom } from '../../place/headroom.js';
+import type { BusHeadroom, Headroom, PortHeadroom, WindowHeadroom } from '../../place/headroom.js';
 import type { Style } from '../io.js';
 import { renderTable, type Column } from './table.js';
 
@@ -28,27 +28,45 @@ export function renderHeadroom({ windows, buses, ports }: Headroom, style: Style
     `\n${style.bold('Headroom')}\n`,
     renderTable(ofWindows, windows, style.bold),
     ...numbers,
-    closest(windows),
+    closest(windows, buses),
     ports.length > 0
       ? `\nThe largest BAR of a device that is plugged in: in the port's windows as they are, or if they grow and nothing else moves.\n${renderTable(ofPorts, ports, style.bold)}`
       : '',
   ].join('');
 }
 
-/** The window that has the smallest share to lose. */
-function closest(windows: readonly WindowHeadroom[]): string {
-  const known = windows.flatMap((window) =>
-    window.least === undefined || window.least === 0n ? [] : [{ window, least: window.least }],
-  );
-  const [first, ...rest] = known;
+/** What least sizes are known to. */
+const STEP = 4096n;
+
+interface Spare {
+  /** Of the whole, what it could lose. */
+  readonly spare: number;
+  readonly text: string;
+}
+
+/** The window, or the bus numbers, that have the smallest share to lose. What nothing needs cannot fail. */
+function closest(windows: readonly WindowHeadroom[], buses: readonly BusHeadroom[]): string {
+  const all = [
+    ...windows.flatMap((one) => (one.least ? [spareOf(one, one.least)] : [])),
+    ...buses.flatMap((one) => (one.used[1] > one.used[0] ? [spareBuses(one)] : [])),
+  ];
+  const [first, ...rest] = all;
   if (!first) return '';
-  const spare = ({ window, least }: typeof first) => Number(window.size - least) / Number(window.size);
-  const found = rest.reduce((a, b) => (spare(b) < spare(a) ? b : a), first);
-  const { window, least } = found;
-  if (least === window.size) {
-    return `Closest to failing: ${window.id} ${window.type}; were the window smaller at all, there would be no plan.\n`;
-  }
-  return `Closest to failing: ${window.id} ${window.type}; it could lose ${roughSize(window.size - least)} (${share(window.size - least, window.size)}) and there would still be a plan, and no more.\n`;
+  return `Closest to failing: ${rest.reduce((a, b) => (b.spare < a.spare ? b : a), first).text}.\n`;
+}
+
+function spareOf({ id, type, size }: WindowHeadroom, least: bigint): Spare {
+  const lost = size - least;
+  const text =
+    lost === 0n
+      ? `${id} ${type}; were the window ${formatSize(size < STEP ? size : STEP)} smaller, there would be no plan`
+      : `${id} ${type}; it could lose ${roughSize(lost)} (${share(lost, size)}) and there would still be a plan, and not ${formatSize(STEP)} more`;
+  return { spare: Number(lost) / Number(size), text };
+}
+
+function spareBuses({ id, used, range }: BusHeadroom): Spare {
+  const [left, all] = [range[1] - used[1], range[1] - range[0] + 1];
+  return { spare: left / all, text: `the bus numbers of ${id}; ${left} of ${all} are left` };
 }
 
 const sizeOf = (size: bigint | undefined) =>
