@@ -10,9 +10,10 @@ export const ask = {
     command: 'sudo lspci -vvv; lspci -tv',
     why: 'the windows of every bridge from the root to the device: which of them is too small',
   },
-  device: (address: string): Missing => ({
-    command: `sudo lspci -vvv -s ${address}`,
-    why: 'its BARs, whether memory decoding is on, and which driver is bound',
+  /** Of all devices where the input does not say which one it is about. */
+  device: (address?: string): Missing => ({
+    command: `sudo lspci -vvv${address === undefined ? '' : ` -s ${address}`}`,
+    why: `${address === undefined ? 'the device’s' : 'its'} BARs, whether memory decoding is on, and which driver is bound`,
   }),
   iomem: { command: 'sudo cat /proc/iomem', why: 'who holds which range: framebuffers, drivers, firmware' },
   iommuWidth: {

@@ -29,8 +29,9 @@ export function busNumbers(scene: Scene): Candidate[] {
   const remedies: Remedy[] = [];
   if (scene.stack.isGuest === true || scene.stack.vmm !== undefined) {
     remedies.push({
-      change:
-        '-device pcie-root-port,…,bus-reserve=N, N at least the number of bridges that will be plugged in below it; or plug the bridge before boot',
+      change: vfs
+        ? '-device pcie-root-port,…,bus-reserve=N, N at least the number of buses that the VFs reach beyond the one of their physical function'
+        : '-device pcie-root-port,…,bus-reserve=N, N at least the number of bridges that will be plugged in below it; or plug the bridge before boot',
       where: 'qemu',
       why: 'firmware gives the port N bus numbers more than it needs at boot',
     });
@@ -67,7 +68,7 @@ export function busNumbers(scene: Scene): Candidate[] {
         said(evidence, 'bus-hidden').map(({ line }) => line),
       ),
       proof: above
-        ? `Port ${formatBdf(above.address)} routes buses ${twoDigits(above.secondary)}-${twoDigits(above.subordinate)}${full ? ', its own secondary bus alone' : ''}; a bridge on bus ${twoDigits(above.secondary)} needs at least one number more.`
+        ? `Port ${formatBdf(above.address)} routes buses ${twoDigits(above.secondary)}-${twoDigits(above.subordinate)}${full ? ', its own secondary bus alone' : ''}; ${vfs ? `the VFs reach past ${twoDigits(above.subordinate)}: their routing IDs begin at First VF Offset after the physical function’s and are VF Stride apart, 256 to a bus` : `a bridge on bus ${twoDigits(above.secondary)} needs at least one number more`}.`
         : 'The kernel says that no number is left in the range of the bridge above.',
       remedies,
       ...(above

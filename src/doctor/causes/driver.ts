@@ -45,14 +45,14 @@ export function driver(scene: Scene): Candidate[] {
   const subject = first ? subjectOf(first) : unplaced[0]?.address;
   const bdf = subject
     ? formatBdf(subject)
-    : (/\b[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b/.exec(first?.line.text ?? '')?.[0] ?? 'BDF');
+    : /\b(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b/.exec(first?.line.text ?? '')?.[0];
   const sure = zero.length > 0 || unplaced.length > 0;
   const failed = scene.stories.filter(
     ({ outcome, space, isVf }) =>
       (outcome === 'failed' || outcome === 'conflict' || outcome === 'not-covered') && space === 'memory' && !isVf,
   );
   const resized = evidence.messages.has('resize-tried') || evidence.messages.has('resize-no-space');
-  const explains = failed.some((story) => concerns(scene, story, bdf));
+  const explains = failed.some((story) => bdf !== undefined && concerns(scene, story, bdf));
   // The kernel's own lines say more than a driver that follows from them.
   if (!sure && (failed.length > 0 || resized)) return [];
   const lines = [...zero, ...told, ...vague].map(({ line }) => line);
@@ -140,7 +140,11 @@ function concerns({ bridges }: Scene, { address, isWindow, file, boot }: Story, 
 export function allOnes(scene: Scene): Candidate[] {
   const [first, ...rest] = said(scene.evidence, 'reads-all-ones');
   if (!first) return [];
-  const subject = scene.evidence.resources[0]?.address ?? scene.evidence.functions[0]?.address;
+  const about = new Set(
+    [...scene.evidence.resources, ...scene.evidence.functions].map(({ address }) => formatBdf(address)),
+  );
+  const subject = subjectOf(first);
+  const device = subject ? formatBdf(subject) : about.size === 1 ? [...about][0] : undefined;
   return [
     {
       cause: 'decode-disabled-no-driver',
@@ -157,12 +161,12 @@ export function allOnes(scene: Scene): Candidate[] {
         'All-ones are what a read returns that nobody answers: memory decoding is off, the device has lost its BARs (a reset, or an FPGA that was programmed anew while the machine ran), or its link is down. The kernel’s own record of the address does not show it.',
       remedies: [
         {
-          change: 'echo 1 > /sys/bus/pci/devices/BDF/remove; echo 1 > /sys/bus/pci/rescan; load the driver again',
+          change: `echo 1 > /sys/bus/pci/devices/${device ?? 'BDF'}/remove; echo 1 > /sys/bus/pci/rescan; load the driver again`,
           where: 'command',
           why: 'the kernel reads the registers again and writes the BARs',
         },
       ],
-      missing: [ask.device(subject ? formatBdf(subject) : 'BDF')],
+      missing: [ask.device(device)],
     },
   ];
 }

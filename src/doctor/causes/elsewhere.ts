@@ -1,7 +1,7 @@
 import { formatBdf } from '../../pci/bdf.js';
-import { subjectOf } from '../../import/log/messages/messages.js';
+import { subjectOf, type Message } from '../../import/log/messages/messages.js';
 import { said } from '../evidence.js';
-import type { Candidate } from '../finding.js';
+import type { Candidate, Remedy } from '../finding.js';
 import { ask } from '../missing.js';
 import { cite, placedLine } from '../placement/cite.js';
 import { nameOfStory } from '../placement/demand.js';
@@ -89,6 +89,24 @@ const meaning: Readonly<Record<(typeof signs)[number], string>> = {
   'bar-write-lost': 'writes to the BAR registers do not stick',
 };
 
+/** Another place in the guest's tree for a device that the VMM has no slot for. */
+function slotRemedy(found: readonly Message[]): Remedy {
+  const hotplug = found.some(({ line }) => /does not support hotplugging/.test(line.text));
+  return hotplug
+    ? {
+        change:
+          'add a -device pcie-root-port,id=… to the machine before it starts, and plug the device in with bus= that id',
+        where: 'qemu',
+        why: 'a root bus of PCI Express takes no device while the machine runs; a free root port takes one',
+      }
+    : {
+        change:
+          'another addr= or bus= for the device; or one more -device pcie-root-port,id=…,chassis=N with bus= that id, or pxb-pcie where the root bus is full',
+        where: 'qemu',
+        why: 'the slot on this bus is taken: a root bus has 32, of which the machine uses some, and a PCI Express port has one, 0',
+      };
+}
+
 /** Lines of a report that shows what matters and no whole log. */
 const EXCERPT = 120;
 
@@ -144,12 +162,17 @@ function otherFault(scene: Scene): Candidate | undefined {
       `What fails is something else: ${kinds.map((code) => meaning[code]).join('; ')}.`,
     ].join(' '),
     remedies: [
-      {
-        change: 'follow the line that is cited: driver, power management, reset or cabling',
-        where: 'driver',
-        why: 'no change of windows or addresses touches it',
-      },
+      ...(kinds.includes('slot-missing') ? [slotRemedy(found)] : []),
+      ...(kinds.some((code) => code !== 'slot-missing')
+        ? [
+            {
+              change: 'follow the line that is cited: driver, power management, reset or cabling',
+              where: 'driver' as const,
+              why: 'no change of windows or addresses touches it',
+            },
+          ]
+        : []),
     ],
-    ...(right ? {} : { missing: [ask.kernelLog, ask.device(subject ? formatBdf(subject) : 'BDF')] }),
+    ...(right ? {} : { missing: [ask.kernelLog, ask.device(subject && formatBdf(subject))] }),
   };
 }

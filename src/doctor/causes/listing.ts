@@ -100,26 +100,28 @@ function notCovered(listing: Listing): Candidate | undefined {
         return (
           isBar(seen) &&
           seen.space === 'memory' &&
-          seen.placement.state === 'assigned' &&
+          (seen.placement.state === 'assigned' || seen.placement.state === 'decode-off') &&
           range &&
           !open.some((window) => window.covers(range))
         );
       });
       const range = bad && rangeOf(bad);
       if (!bad || !range) continue;
+      const off = bad.placement.state === 'decode-off' || listing.states.get(bdfKey(fn.address))?.memory === false;
       return {
         cause: 'bridge-window-not-covering',
-        confidence: 'certain',
+        // While decoding is off the register may still get another address.
+        confidence: off ? 'likely' : 'certain',
         fault: true,
         weight: 84,
-        summary: `${formatBdf(fn.address)} BAR ${String(bad.name ?? '')} at ${range.toString()} lies outside the windows of bridge ${formatBdf(bridge.address)}: no access reaches it.`,
+        summary: `${formatBdf(fn.address)} BAR ${String(bad.name ?? '')} at ${range.toString()} lies outside the windows of bridge ${formatBdf(bridge.address)}: ${off ? 'once it decodes, no access reaches it' : 'no access reaches it'}.`,
         evidence: cite(
           lineOf(listing, bad),
           windows.map((window) => lineOf(listing, window)),
           lineOf(listing, bridge),
           lineOf(listing, fn),
         ),
-        proof: `Bridge ${formatBdf(bridge.address)} forwards ${open.length > 0 ? open.map(rangeText).join(' and ') : 'no memory at all'}; ${range.toString()} is in none of it.`,
+        proof: `Bridge ${formatBdf(bridge.address)} forwards ${open.length > 0 ? open.map(rangeText).join(' and ') : 'no memory at all'}; ${range.toString()} is in none of it.${off ? ' Memory decoding of the function is off now; turning it on changes nothing of that.' : ''}`,
         remedies: [
           {
             change: 'remove the device and rescan its bus, or pci=realloc at boot',
@@ -227,7 +229,7 @@ function decodeOff(listing: Listing): Candidate | undefined {
       virtual.length > 0
         ? `${virtual.length} of ${bars.length} regions carry [virtual]: the kernel’s record differs from the register, as after a reset or a re-programmed FPGA.`
         : '',
-      state.memory === false && virtual.length === 0 ? 'The regions have addresses, so placement is right.' : '',
+      state.memory === false && virtual.length === 0 ? 'The regions have addresses.' : '',
     ]
       .filter(Boolean)
       .join(' '),
@@ -275,8 +277,7 @@ function idleUnderVfio(listing: Listing, { fn, state, bars }: Suspect): Candidat
       state.control,
       bars.map((seen) => lineOf(listing, seen)),
     ),
-    proof:
-      'vfio-pci leaves memory decoding off until a guest or program opens the device; its BARs have addresses, so placement on this machine is right.',
+    proof: 'vfio-pci leaves memory decoding off until a guest or program opens the device; its BARs have addresses.',
     remedies: [],
   };
 }

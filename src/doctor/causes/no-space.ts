@@ -7,6 +7,7 @@ import { said } from '../evidence.js';
 import { ask } from '../missing.js';
 import type { Candidate } from '../finding.js';
 import type { Scene } from '../scene/scene.js';
+import type { Message } from '../../import/log/messages/messages.js';
 import { formatBdf } from '../../pci/bdf.js';
 import { formatSize, hex } from '../../address/format.js';
 import { moreRoomAbove, moreRoomBelow, widerBridge } from '../remedies/windows.js';
@@ -23,7 +24,7 @@ export function noSpace(scene: Scene): Candidate[] {
     ...(resize ? [resize] : []),
     ...virtualFunctions(scene, failures.vf, failures.real.length > 0),
     ...consequences,
-    ...harmlessFailures(failures),
+    ...harmlessFailures(scene, failures),
   ];
 }
 
@@ -64,7 +65,7 @@ function resizing(scene: Scene): Candidate | undefined {
   const asked = (story: (typeof failed)[number]) =>
     story.events.reduce((most, { verb, size = 0n }) => (verb === 'no-space' && size > most ? size : most), 0n);
   const largest = failed.toSorted((a, b) => (asked(a) > asked(b) ? -1 : 1))[0];
-  const need = largest ? asked(largest) : 0n;
+  const need = (largest ? asked(largest) : 0n) || newSize([...plain, ...tried]);
   const parts: string[] = [];
   const wanted = said(evidence, 'resize-tried')[0]?.values;
   if (wanted?.['from'] && wanted['to'])
@@ -82,7 +83,8 @@ function resizing(scene: Scene): Candidate | undefined {
       `${formatBdf(address)} has ${range ? hex(range.size) : '?'} bytes and ${hex(bytesNeeded ?? 0n)} are needed`,
     );
   }
-  if (largest) parts.push(`${nameOfStory(largest)} asks for ${bytes(need)} and gets nothing`);
+  if (largest && asked(largest) > 0n)
+    parts.push(`${nameOfStory(largest)} asks for ${bytes(asked(largest))} and gets nothing`);
   const held = released.length > 0 || short.length > 0;
   for (const story of grown.slice(0, 1)) {
     const before = story.events.find(({ verb }) => verb === 'released')?.range;
@@ -125,6 +127,15 @@ function resizing(scene: Scene): Candidate | undefined {
     ],
     missing: scene.windows.length === 0 ? [ask.windows, ask.bridges] : [ask.bridges],
   };
+}
+
+/** The size that a driver's own line names: `Failed to resize BAR2 to 16384M`; 0 where none does. */
+function newSize(messages: readonly Message[]): bigint {
+  for (const { line } of messages) {
+    const [, count, unit] = /resiz\w*[^\n]*?(?:\bto|->) ?(\d{1,9}) ?([KMGT])(?:i?B)?\b/i.exec(line.text) ?? [];
+    if (count && unit) return BigInt(count) << (10n * BigInt(' KMGT'.indexOf(unit.toUpperCase())));
+  }
+  return 0n;
 }
 
 function virtualFunctions(

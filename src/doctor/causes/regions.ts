@@ -51,7 +51,7 @@ function unassigned({ evidence, stack, stories }: Scene): Candidate | undefined 
   const base = {
     fault: true,
     evidence: lines,
-    missing: [ask.windows, ask.device(first.owner ? formatBdf(first.owner) : 'BDF')],
+    missing: [ask.windows, ask.device(first.owner && formatBdf(first.owner))],
   } as const;
   if (bars.length > 0 && wide.length === bars.length && low.length > 0 && high.length === 0) {
     return {
@@ -190,6 +190,6 @@ function switchedOff({ evidence }: Scene): Candidate | undefined {
         why: 'either turns memory decoding on',
       },
     ],
-    missing: [ask.device('BDF')],
+    missing: [ask.device()],
   };
 }

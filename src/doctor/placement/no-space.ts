@@ -101,7 +101,7 @@ export function noSpaceCandidates(scene: Scene, real: readonly Story[]): Candida
 const needsHigh = ({ wide, name }: Story) => wide && name !== 'memory';
 
 /** I/O ports and ROMs without a place, attempts that succeeded later: lines that look like a fault. */
-export function harmlessFailures({ real, vf, optional, recovered }: Failures): Candidate[] {
+export function harmlessFailures(scene: Scene, { real, vf, optional, recovered }: Failures): Candidate[] {
   const lines = [...optional, ...recovered];
   if (lines.length === 0) return [];
   const io = optional.filter(({ space }) => space === 'io');
@@ -142,19 +142,23 @@ export function harmlessFailures({ real, vf, optional, recovered }: Failures): C
     );
   }
   const alone = real.length === 0 && vf.length === 0;
+  // Without the enumeration a memory BAR that has no place need not show.
+  const whole = lines.every((story) => isWhole(scene, story));
   return [
     {
       cause: 'benign-noise',
-      confidence: alone && own.length + recovered.length + io.length + spare.length > 0 ? 'certain' : 'likely',
+      confidence: alone && whole && own.length + recovered.length + io.length + spare.length > 0 ? 'certain' : 'likely',
       fault: false,
       weight: alone ? 40 : 5,
       summary: alone
-        ? 'These “no space” lines do no harm: everything that drivers need has its place.'
+        ? whole
+          ? 'These “no space” lines do no harm: everything that drivers need has its place.'
+          : 'These “no space” lines do no harm by themselves; the enumeration that would show every memory BAR in its place is not in the input.'
         : 'Some of the “no space” lines do no harm.',
       evidence: cite(lines.map(failureLine), recovered.map(placedLine)),
       proof: `${reasons.join('. ')}.`,
       remedies: [],
-      ...(alone ? {} : { missing: [ask.windows] }),
+      ...(alone ? (whole ? {} : { missing: [ask.kernelLog] }) : { missing: [ask.windows] }),
     },
   ];
 }

@@ -22,11 +22,16 @@ const riscvWindow: Remedy = {
   why: 'the 64-bit window of QEMU’s riscv64 virt machine is 16 GiB, and no option makes it larger',
 };
 
-/** More room above 4 GiB, for `need` bytes. */
+const GiB = 1n << 30n;
+/** What OVMF opens by itself; a smaller value would take room away. */
+const OVMF_APERTURE = 32n * GiB;
+
+/** More room above 4 GiB, for `need` bytes; 0 where the input does not say how many. */
 export function moreRoomAbove(stack: Stack, need: bigint): Remedy[] {
   const { vmm, isGuest, deviceTree, arch } = stack;
   const aperture = nextPowerOfTwo(need * 2n);
-  const mib = aperture >> 20n;
+  const ovmf = aperture > OVMF_APERTURE ? aperture : 2n * OVMF_APERTURE;
+  const asked = need > 0n ? formatSize(need) : 'all BARs above 4 GiB';
   if (deviceTree && arch === 'riscv64' && isGuest === true) return [riscvWindow];
   const remedies: Remedy[] = [];
   if (isGuest === true || isQemuLike(stack)) {
@@ -34,7 +39,7 @@ export function moreRoomAbove(stack: Stack, need: bigint): Remedy[] {
       remedies.push({
         change: `-machine virt,highmem-mmio-size=${formatQemuSize(aperture > TiB ? aperture : TiB)} (QEMU 10.0 and later)`,
         where: 'qemu',
-        why: `the 64-bit PCI window of the virt machine is 512 GiB, and this makes it larger (a power of two); ${formatSize(need)} and their alignment have to fit`,
+        why: `the 64-bit PCI window of the virt machine is 512 GiB, and this makes it larger (a power of two); ${asked} and their alignment have to fit`,
       });
     } else if (vmm === 'vmware') {
       const gib = aperture >> 30n;
@@ -51,24 +56,29 @@ export function moreRoomAbove(stack: Stack, need: bigint): Remedy[] {
         why: 'the 64-bit device area ends where the guest CPU’s physical addresses do',
       });
     } else {
-      remedies.push(
-        {
-          change: `-fw_cfg name=opt/ovmf/X-PciMmio64Mb,string=${mib}`,
-          where: vmm === 'libvirt' || vmm === 'kubevirt' ? 'libvirt' : 'qemu',
-          why: `OVMF opens a 64-bit aperture of 32 GiB, or what the CPU's address bits suggest in newer builds; ${formatSize(aperture)} hold ${formatSize(need)} with their alignment`,
-        },
-        {
-          change:
-            '-cpu host,host-phys-bits=on (libvirt: <cpu mode="host-passthrough"><maxphysaddr mode="passthrough"/>)',
-          where: vmm === 'libvirt' || vmm === 'kubevirt' ? 'libvirt' : 'qemu',
-          why: 'OVMF since edk2-stable202211 sizes the 64-bit aperture from the physical address bits that the guest CPU shows (an eighth of the space)',
-        },
-        {
+      const qemu = vmm === 'libvirt' || vmm === 'kubevirt' ? 'libvirt' : 'qemu';
+      if (stack.firmware !== 'seabios') {
+        remedies.push(
+          {
+            change: `-fw_cfg name=opt/ovmf/X-PciMmio64Mb,string=${ovmf >> 20n}`,
+            where: qemu,
+            why: `OVMF opens a 64-bit aperture of 32 GiB, or what the CPU's address bits suggest in newer builds; ${formatSize(ovmf)} are more, and ${need > 0n ? `hold ${formatSize(need)} with their alignment` : 'have to hold all BARs above 4 GiB with their alignment'}`,
+          },
+          {
+            change:
+              '-cpu host,host-phys-bits=on (libvirt: <cpu mode="host-passthrough"><maxphysaddr mode="passthrough"/>)',
+            where: qemu,
+            why: 'OVMF since edk2-stable202211 sizes the 64-bit aperture from the physical address bits that the guest CPU shows (an eighth of the space)',
+          },
+        );
+      }
+      if (stack.firmware !== 'ovmf' && need > 0n) {
+        remedies.push({
           change: `-global q35-pcihost.pci-hole64-size=${formatQemuSize(aperture)} (i440FX-pcihost for pc; libvirt: <pcihole64>)`,
           where: 'qemu',
           why: 'with SeaBIOS the guest takes the 64-bit window that the ACPI tables offer',
-        },
-      );
+        });
+      }
     }
     return remedies;
   }
@@ -76,14 +86,14 @@ export function moreRoomAbove(stack: Stack, need: bigint): Remedy[] {
     remedies.push({
       change: 'widen the 64-bit memory range in the PCIe node’s "ranges" as far as the SoC’s map allows',
       where: 'device-tree',
-      why: `the kernel places BARs in these ranges alone, and ${formatSize(need)} are asked for`,
+      why: `the kernel places BARs in these ranges alone, and ${asked} have to fit`,
     });
   } else {
     remedies.push({
       change:
         'turn on “Above 4G Decoding”, and raise “MMIO High Size” / “MMIO High Granularity Size” where the setup has them',
       where: 'bios',
-      why: `the firmware decides how large the window above 4 GiB is; ${formatSize(need)} have to fit`,
+      why: `the firmware decides how large the window above 4 GiB is; ${asked} have to fit`,
     });
     remedies.push({
       change: 'pci=realloc (on the kernel command line)',
@@ -217,24 +227,25 @@ export function open32(stack: Stack, need: bigint): Remedy[] {
   ];
 }
 
-/** More room in a bridge's window. */
+/** More room in a bridge's window, for `need` bytes; 0 where the input does not say how many. */
 export function widerBridge(stack: Stack, need: bigint, prefetchable: boolean, hotplugged: boolean): Remedy[] {
   const remedies: Remedy[] = [];
   // A BAR lies at a multiple of its size, and a window starts at any multiple of 1 or 2 MiB: as much again as the largest has.
-  const reserve = formatQemuSize(alignUp(need + nextPowerOfTwo(need / 2n + 1n), MiB));
+  const known = need > 0n;
+  const reserve = known ? formatQemuSize(alignUp(need + nextPowerOfTwo(need / 2n + 1n), MiB)) : 'SIZE';
   const option = prefetchable ? 'hpmmioprefsize' : 'hpmmiosize';
   if (stack.isGuest === true || isQemuLike(stack)) {
     if (stack.deviceTree && hotplugged) {
       remedies.push({
         change: `pci=${option}=${reserve} (on the guest’s kernel command line)`,
         where: 'guest-kernel',
-        why: 'where no firmware has opened the windows, the kernel does, with this much room at every hot-plug port; 2 MiB is its default',
+        why: 'where no firmware has opened the windows, the kernel does, with this much room (twice the largest BAR) at every hot-plug port; 2 MiB is its default',
       });
     }
     remedies.push({
       change: `-device pcie-root-port,…,${prefetchable ? 'pref64-reserve' : 'mem-reserve'}=${reserve}`,
       where: stack.vmm === 'kata' ? 'kata' : 'qemu',
-      why: `${stack.deviceTree ? 'EDK2, where it is there,' : 'the firmware'} then keeps this much room in the port’s window, also for a device that is plugged in later; less does where the window starts at a multiple of the BAR`,
+      why: `${stack.deviceTree ? 'EDK2, where it is there,' : 'the firmware'} then keeps this much room in the port’s window, also for a device that is plugged in later; ${known ? 'less does where the window starts at a multiple of the BAR' : 'twice the largest BAR behind the port always has a place for it'}`,
     });
     if (!stack.deviceTree && !hotplugged) {
       remedies.push({

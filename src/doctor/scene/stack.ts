@@ -95,5 +95,7 @@ function firmwareOf({ lines, messages }: Evidence): Stack['firmware'] {
   )
     return 'u-boot';
   if (lines.some(({ raw }) => /OVMF|EDK ?II|EDK2|PciHostBridge|PciBus:/.test(raw))) return 'ovmf';
-  return lines.some(({ raw }) => /SeaBIOS/.test(raw)) ? 'seabios' : undefined;
+  return lines.some(({ raw }) => /SeaBIOS|DMI: QEMU .*\bBIOS (?:rel-)?1\.\d{1,2}\.\d/.test(raw))
+    ? 'seabios'
+    : undefined;
 }

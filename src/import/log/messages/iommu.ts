@@ -87,7 +87,7 @@ export const iommuRules = [
   rule('cpu-width', /Address sizes:\s*(?<bits>\d+) bits physical/, 'bits physical'),
   rule(
     'memlock',
-    /RLIMIT_MEMLOCK(?: \((?<limit>\d+)\))? exceeded|exceed\w* RLIMIT_MEMLOCK|cannot limit locked memory of process|(?:mlock|lock(?:ed)? memory)[^\n]{0,60}(?:Cannot allocate memory|ENOMEM|limit (?:of|exceeded|too low))/,
+    /RLIMIT_MEMLOCK(?: \((?<limit>\d+)\))? exceeded|exceed\w* RLIMIT_MEMLOCK|cannot limit locked memory of process|(?:mlock|lock(?:ed)? memory)[^\n]{0,60}(?:Cannot allocate memory|ENOMEM|limit (?:exceeded|too low))/,
     'RLIMIT_MEMLOCK',
     'mlock',
     'lock memory',
