@@ -153,6 +153,49 @@ describe('a twin among hostile clients', () => {
     await expectServes(path);
   });
 
+  it.each<[string, Parameters<typeof served>[0], Buffer, Buffer, string]>([
+    [
+      'its version',
+      { version: 150, message: 20_000 },
+      Buffer.alloc(0),
+      encodeCommand(1, commands.version, versionPayload({})),
+      'did not say its version',
+    ],
+    [
+      'a message',
+      { version: 20_000, message: 150 },
+      encodeCommand(1, commands.version, versionPayload({})),
+      encodeCommand(2, commands.regionWrite, Buffer.concat([accessPayload(2, 0n, 1024), Buffer.alloc(1024)])),
+      'did not finish a message',
+    ],
+  ])('gives a client up that dribbles %s', async (_, patience, before, bytes, why) => {
+    const { path, notices } = await served(patience);
+    const client = await VfioUserClient.connect(path);
+    client.socket.write(before);
+    let at = 0;
+    const dribble = setInterval(() => client.socket.write(bytes.subarray(at, ++at)), 15);
+    onTestFinished(() => clearInterval(dribble));
+    await client.closed;
+    clearInterval(dribble);
+    expect(at).toBeLessThan(bytes.length);
+    await expect.poll(() => notices.join()).toContain(why);
+    await expectServes(path);
+  });
+
+  it('gives messages that come in pieces, one after the other, their time each', async () => {
+    const { path } = await served({ version: 20_000, message: 1500 });
+    const client = await VfioUserClient.ready(path);
+    for (let id = 1; id <= 6; id++) {
+      const bytes = encodeCommand(id, commands.regionRead, accessPayload(7, 0n, 4));
+      // Each write has the end of a message and the beginning of the next.
+      client.socket.write(bytes.subarray(id === 1 ? 0 : 5));
+      client.socket.write(encodeCommand(id + 1, commands.regionRead, accessPayload(7, 0n, 4)).subarray(0, 5));
+      expect((await client.reply())?.errno).toBe(0);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    await client.close();
+  });
+
   it('does not pile up replies that a client does not take', async () => {
     const { path, notices } = await served({ version: 5000, message: 300 });
     const client = await VfioUserClient.ready(path);
