@@ -188,7 +188,7 @@ describe('a conflict of pins', () => {
       ],
       large,
     );
-    expect(changes).toContain('move gpu1 behind a new downstream port of the switch switch');
+    expect(changes).toContain('move gpu1 behind a new downstream port of the switch');
   });
 
   it('leaves the pin out of it where the BAR has no place anyway', () => {

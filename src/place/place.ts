@@ -53,9 +53,13 @@ function placeSized(machine: Machine, options: PlaceOptions): PlanResult {
   if (isPlan(found)) return found;
   const remedies = new Budget(REMEDIES_STEPS, stop);
   const solve = (changed: Machine) => planWithin(changed, remedies, REMEDY_STEPS);
-  if (typeof found !== 'string') return explainRam(machine, found, options.remedies === false ? undefined : solve);
+  const wanted = options.remedies !== false;
   const budget = new Budget(EXPLAIN_STEPS, stop);
-  return explain(machine, found, { budget, ...(options.remedies === false ? {} : { solve }) });
+  const why =
+    typeof found === 'string'
+      ? explain(machine, found, { budget, ...(wanted ? { solve } : {}) })
+      : explainRam(machine, found, wanted ? solve : undefined);
+  return wanted && stop?.() ? { ...why, stopped: true } : why;
 }
 
 /** The plan, with at most `steps` of the budget. Null: there is none; undefined: not known. */
@@ -99,6 +103,7 @@ const count = (functions: readonly MachineFunction[]): number =>
 
 function undecided(steps: number, stopped: boolean): Undecided {
   const limit = stopped ? 'its time limit' : `its limit of ${steps} steps`;
-  const summary = `the search reached ${limit} before it found a plan or proved that there is none; give it more, or pin less`;
+  const more = stopped ? 'a longer one' : 'a time limit in place of the steps';
+  const summary = `the search reached ${limit} before it found a plan or proved that there is none; give it ${more} (such as --time-limit 10min), or pin less`;
   return { status: 'undecided', summary };
 }

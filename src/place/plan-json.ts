@@ -36,6 +36,7 @@ export function planToJson(result: PlanResult): PlanJson {
           ...(result.conflict.minimal === false ? { minimal: false } : {}),
         },
         remedies: result.remedies.map(({ change, verified }) => ({ change, verified })),
+        ...(result.stopped ? { stopped: true } : {}),
       };
     case 'undecided':
       return { pinbar: 1, status: 'undecided', summary: result.summary };
@@ -48,7 +49,8 @@ function placedToJson(plan: Plan): PlacedJson {
   return {
     pinbar: 1,
     status: 'placed',
-    ram: plan.ram.map((range) => ({ base: hex(range.base), size: hex(range.size) })),
+    // Of ranges only what stays where a plan is copied from a worker: no getter.
+    ram: plan.ram.map(({ base, limit }) => ({ base: hex(base), size: hex(limit - base + 1n) })),
     hostBridges: plan.hostBridges.map(({ id, segment, buses, windows }) => ({
       id,
       segment,
@@ -149,7 +151,12 @@ export function planFromJson(value: unknown): PlanResult {
   });
   const { summary, minimal } = found.conflict;
   const conflict = { summary, constraints, ...(minimal === undefined ? {} : { minimal }) };
-  return { status: 'infeasible', conflict, remedies: found.remedies };
+  return {
+    status: 'infeasible',
+    conflict,
+    remedies: found.remedies,
+    ...(found.stopped ? { stopped: true } : {}),
+  };
 }
 
 function placedFromJson(found: PlacedParsed): Plan {

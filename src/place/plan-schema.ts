@@ -174,6 +174,10 @@ export const planSchema = v.pipe(
         ),
       }),
       remedies: v.array(v.object({ change: v.string(), verified: v.boolean() })),
+      stopped: v.pipe(
+        v.optional(v.literal(true)),
+        v.description('Given where the time limit ended the search for remedies: there may be more.'),
+      ),
     }),
     v.object({ pinbar: version, status: v.literal('undecided'), summary: v.string() }),
   ]),

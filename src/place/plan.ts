@@ -70,6 +70,8 @@ export interface Infeasible {
   readonly status: 'infeasible';
   readonly conflict: Conflict;
   readonly remedies: readonly Remedy[];
+  /** Given where `stop` ended the search for remedies: there may be more. */
+  readonly stopped?: true;
 }
 
 export interface Conflict {

@@ -54,7 +54,7 @@ function moveTo(machine: Machine, sites: Sites, device: MachineFunction, target:
   }
   const fresh = (id: string): string => (taken.has(id) ? fresh(`${id}'`) : id);
   if (kind === 'upstream-port') {
-    return put(`move ${names} behind a new downstream port of the switch ${target.id}`, (bridge) => [
+    return put(`move ${names} behind a new downstream port of ${switchName(target.id)}`, (bridge) => [
       ...bridge.functions,
       portWith(fresh(`port for ${names}`), 'downstream-port', freeDevice(bridge.functions), inSlot(group, 0)),
     ]);
@@ -67,6 +67,9 @@ function moveTo(machine: Machine, sites: Sites, device: MachineFunction, target:
     ]),
   ]);
 }
+
+/** Not `the switch switch`. */
+const switchName = (id: string): string => (id === 'switch' ? 'the switch' : `the switch ${id}`);
 
 const inSlot = (group: readonly MachineFunction[], device: number): MachineFunction[] =>
   group.map((fn) => ({ ...fn, slot: { device, fn: fn.slot.fn } }));

@@ -55,5 +55,8 @@ function renderInfeasible(result: Infeasible, style: Style, width: number): stri
     `\n${wrap(printable(conflict.summary), width)}\n`,
     conflict.constraints.length > 0 ? `\n${conflict.minimal === false ? SOME : ALL}:\n${constraints}` : '',
     changes ? `\nWhat would help (works: solved again with the change made):\n${changes}` : '',
+    result.stopped
+      ? `\n${wrap(`The time limit ended the search for ${changes ? 'more that would help' : 'what would help'}: give it a longer --time-limit, or none.`, width)}\n`
+      : '',
   ].join('');
 }
