@@ -50,16 +50,9 @@ export function twinArguments(machine: Machine, sockets: ReadonlyMap<string, str
         const { kind } = fn.bridge;
         const number = kind === 'root-port' || kind === 'downstream-port' ? [`chassis=${chassis++}`] : [];
         const shpc = kind === 'pci-bridge' ? [`chassis_nr=${chassis++ % 0x100}`] : [];
-        const behind = (ids: ReadonlySet<string>) =>
-          number.length > 0 && fn.bridge?.functions.some((child) => ids.has(child.id));
-        const silent = behind(late.silent) ? ['hotplug=off'] : [];
-        const powered = behind(late.hotplug) ? ['power_controller_present=off'] : [];
-        return [
-          '-device',
-          [drivers[kind], `id=${fn.id}`, `bus=${bus}`, `addr=${addr}`, ...number, ...silent, ...powered, ...shpc].join(
-            ',',
-          ),
-        ];
+        const slot = number.length > 0 ? slotOptions(fn.bridge.functions, late) : [];
+        const words = [drivers[kind], `id=${fn.id}`, `bus=${bus}`, `addr=${addr}`, ...number, ...slot, ...shpc];
+        return ['-device', words.join(',')];
       }
       const socket = sockets.get(fn.id);
       if (socket === undefined || late.hotplug.has(fn.id)) return [];
@@ -68,6 +61,31 @@ export function twinArguments(machine: Machine, sockets: ReadonlyMap<string, str
     }),
   );
 }
+
+/** What a port has to be told for what appears behind it. */
+function slotOptions(behind: readonly { readonly id: string }[], { silent, hotplug }: LateIds): string[] {
+  return [
+    ...(behind.some(({ id }) => silent.has(id)) ? ['hotplug=off'] : []),
+    ...(behind.some(({ id }) => hotplug.has(id)) ? ['power_controller_present=off'] : []),
+  ];
+}
+
+/** A served function that is to have a root port of its own: `id` and `port` are the ids of the two. */
+export interface SeparateTwin {
+  readonly id: string;
+  readonly port: string;
+  readonly socket: string;
+}
+
+/** As {@link twinDevice}, on its port. */
+export const separateDevice = ({ id, port, socket }: SeparateTwin) => twinDevice(socket, { id, bus: port });
+
+/** The words that make QEMU put each function behind a root port of its own; one that is plugged in is left out. */
+export const separateArguments = (twins: readonly SeparateTwin[], late: LateIds): string[] =>
+  twins.flatMap((twin, i) => [
+    ...['-device', ['pcie-root-port', `id=${twin.port}`, `chassis=${i + 1}`, ...slotOptions([twin], late)].join(',')],
+    ...(late.hotplug.has(twin.id) ? [] : ['-device', JSON.stringify(separateDevice(twin))]),
+  ]);
 
 /** Where a function is to be, as QEMU's properties have it. */
 export const propertiesOf = (fn: MachineFunction, bus: string, siblings: readonly MachineFunction[]): Properties => ({

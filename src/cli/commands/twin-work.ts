@@ -1,10 +1,10 @@
 import { chosenFunctions, indexOf, parseDevices } from '../../import/machine/chosen.js';
-import { formatBdf } from '../../pci/bdf.js';
+import { formatBdf, type Bdf } from '../../pci/bdf.js';
 import { Exit, Problem } from '../../problem/problem.js';
 import { interrupted } from '../../twin/interrupt.js';
 import { parseAddition } from '../../twin/additions.js';
 import { parseLateRule, type LateRule } from '../../twin/late.js';
-import { twinDevice } from '../../twin/qemu-arguments.js';
+import { separateArguments, separateDevice, type LateIds, type SeparateTwin } from '../../twin/qemu-arguments.js';
 import { parseMemory, parseRegionRule } from '../../twin/rules.js';
 import { requireServed, serveTwins, type Twin } from '../../twin/serve.js';
 import { work, type Context } from '../context.js';
@@ -19,7 +19,7 @@ export async function twin(this: Context, flags: TwinFlags, ...files: string[]):
   await work(this, async (io) => {
     const rules = (flags.region ?? []).map(parseRegionRule);
     const absent = (flags.absent ?? []).map(parseLateRule);
-    const pluggedIn = pluggedByHand(absent);
+    requireNoTime(absent);
     const late = absent.filter(({ hotplug }) => !hotplug);
     const additions = (flags.add ?? []).map(parseAddition);
     const memory = parseMemory(flags.memory);
@@ -38,7 +38,8 @@ export async function twin(this: Context, flags: TwinFlags, ...files: string[]):
           twins.list.map(({ fn }) => fn),
           at,
         );
-      io.stdout.write(flags.json ? asJson(twins.list, pluggedIn) : asText(twins.list, pluggedIn, io));
+      const ids = lateIds(absent);
+      io.stdout.write(flags.json ? asJson(twins.list, ids) : asText(twins.list, ids, io));
       progress.line('serving until it is interrupted');
       await ended;
     } finally {
@@ -49,44 +50,49 @@ export async function twin(this: Context, flags: TwinFlags, ...files: string[]):
 }
 
 /**
- * The addresses of functions that are plugged in, which whoever has the QEMU has to do.
+ * Functions that are plugged in are so by whoever has the QEMU.
  * @throws Problem `twin-absent` where it is to be done at some time
  */
-function pluggedByHand(rules: readonly LateRule[]): ReadonlySet<string> {
-  const plugged = rules.filter(({ hotplug }) => hotplug);
-  const timed = plugged.find(({ after }) => after !== undefined);
-  if (timed) {
-    const name = formatBdf(timed.at);
-    throw new Problem(
-      'twin-absent',
-      `${name} cannot be plugged in at some time: that is for QEMU's monitor to do, which is not pinbar's here`,
-      {
-        hint: `leave @SECONDS out, and the command to do it with is printed; pinbar run --twin does it itself`,
-      },
-    );
-  }
-  return new Set(plugged.map(({ at }) => formatBdf(at)));
+function requireNoTime(rules: readonly LateRule[]): void {
+  const timed = rules.find(({ after, hotplug }) => hotplug && after !== undefined);
+  if (!timed) return;
+  const name = formatBdf(timed.at);
+  throw new Problem(
+    'twin-absent',
+    `${name} cannot be plugged in at some time: that is for QEMU's monitor to do, which is not pinbar's here`,
+    {
+      hint: `leave @SECONDS out, and the command to do it with is printed; pinbar run --twin does it itself`,
+    },
+  );
 }
 
-const idOf = ({ fn }: Twin) => formatBdf(fn.address).replace(/[:.]/g, '-');
-const deviceOf = (twin: Twin) => twinDevice(twin.socket, { id: `dev-${idOf(twin)}`, bus: `port-${idOf(twin)}` });
+const nameOf = (address: Bdf) => formatBdf(address).replace(/[:.]/g, '-');
+const deviceId = (address: Bdf) => `dev-${nameOf(address)}`;
 
-/** A root port of its own for each, and the twin behind it unless it is plugged in. */
-const argumentsOf = (list: readonly Twin[], pluggedIn: ReadonlySet<string>): string[] =>
-  list.flatMap((twin, i) => [
-    ...['-device', `pcie-root-port,id=port-${idOf(twin)},chassis=${i + 1}`],
-    ...(pluggedIn.has(formatBdf(twin.fn.address)) ? [] : ['-device', JSON.stringify(deviceOf(twin))]),
-  ]);
+const separate = ({ fn, socket }: Twin): SeparateTwin => ({
+  id: deviceId(fn.address),
+  port: `port-${nameOf(fn.address)}`,
+  socket,
+});
+
+function lateIds(rules: readonly LateRule[]): LateIds {
+  const ids = (plugged: boolean) =>
+    new Set(rules.filter(({ hotplug }) => hotplug === plugged).map(({ at }) => deviceId(at)));
+  return { silent: ids(false), hotplug: ids(true) };
+}
+
+const argumentsOf = (list: readonly Twin[], late: LateIds) => separateArguments(list.map(separate), late);
 
 /** What plugs them in, for QEMU's QMP monitor. */
-const commandsOf = (list: readonly Twin[], pluggedIn: ReadonlySet<string>) =>
+const commandsOf = (list: readonly Twin[], { hotplug }: LateIds) =>
   list
-    .filter(({ fn }) => pluggedIn.has(formatBdf(fn.address)))
-    .map((twin) => ({ execute: 'device_add', arguments: deviceOf(twin) }));
+    .map(separate)
+    .filter(({ id }) => hotplug.has(id))
+    .map((twin) => ({ execute: 'device_add', arguments: separateDevice(twin) }));
 
 const hex4 = (value: number) => value.toString(16).padStart(4, '0');
 
-const asJson = (list: readonly Twin[], pluggedIn: ReadonlySet<string>): string => {
+const asJson = (list: readonly Twin[], late: LateIds): string => {
   const twins = list.map(({ fn, socket }) => ({
     address: formatBdf(fn.address),
     vendor: `0x${hex4(fn.vendor)}`,
@@ -96,13 +102,13 @@ const asJson = (list: readonly Twin[], pluggedIn: ReadonlySet<string>): string =
   const document = {
     pinbar: 1,
     twins,
-    qemuArguments: argumentsOf(list, pluggedIn),
-    hotplug: commandsOf(list, pluggedIn),
+    qemuArguments: argumentsOf(list, late),
+    hotplug: commandsOf(list, late),
   };
   return `${JSON.stringify(document, null, 2)}\n`;
 };
 
-function asText(list: readonly Twin[], pluggedIn: ReadonlySet<string>, io: Io): string {
+function asText(list: readonly Twin[], late: LateIds, io: Io): string {
   const style = styleFor(io.stdout, io.env);
   const table = renderTable<Twin>(
     [
@@ -113,9 +119,9 @@ function asText(list: readonly Twin[], pluggedIn: ReadonlySet<string>, io: Io): 
     list,
     style.bold,
   );
-  const words = argumentsOf(list, pluggedIn).map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word}'`));
+  const words = argumentsOf(list, late).map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word}'`));
   const lines = words.flatMap((word, i) => (i % 2 === 0 ? [`  ${word} ${words[i + 1] ?? ''}`] : []));
-  const commands = commandsOf(list, pluggedIn).map((command) => `  ${JSON.stringify(command)}\n`);
+  const commands = commandsOf(list, late).map((command) => `  ${JSON.stringify(command)}\n`);
   const plug = commands.length > 0 ? `\n${style.bold('QMP commands that plug in')}\n${commands.join('')}` : '';
   return `${table}\n${style.bold('QEMU’s arguments (10.1 and later)')}\n${lines.join(' \\\n')}\n${plug}`;
 }

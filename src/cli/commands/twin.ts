@@ -34,8 +34,9 @@ export const twinCommand = buildCommand<TwinFlags, string[], Context>({
         parse: String,
         variadic: true,
         optional: true,
-        brief: 'This function is an empty slot at first; it appears after that many seconds, or at SIGUSR2',
-        placeholder: 'ADDRESS[@SECONDS][,hotplug]',
+        brief:
+          'An empty slot at first; the function appears after that many seconds, at SIGUSR2, or when you plug it in',
+        placeholder: 'ADDRESS[@SECONDS]|ADDRESS,hotplug',
       },
       memory: {
         kind: 'parsed',
