@@ -19,6 +19,7 @@ export { Problem, Problems } from './problem/problem.js';
 export { diagnose } from './doctor/diagnose.js';
 export { EvidenceReader, gather } from './doctor/read.js';
 export { diagnosisToJson } from './doctor/json.js';
+export { withPlacement } from './doctor/oracle/with-placement.js';
 export type { Cause, Confidence, Diagnosis, Finding, Missing, Remedy } from './doctor/finding.js';
 
 // Captures: of text as it comes, in memory that does not grow with it, or of a system's files.

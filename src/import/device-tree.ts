@@ -2,10 +2,11 @@ import { pciHostBridges } from '../devicetree/pci.js';
 import type { DeviceTree } from '../devicetree/tree.js';
 import { stringOf, findNode } from '../devicetree/tree.js';
 import type { Observation, SeenHostWindow } from './observation.js';
+import { treeFunctions } from './device-tree-functions.js';
 import { emptyObservation } from './reader.js';
 
 /**
- * What a device tree says of PCI: the generic host bridges, their buses and windows, and the kernel's command line.
+ * What a device tree says of PCI: the generic host bridges, their buses, windows and functions, and the kernel's command line.
  * Bridges without a domain are numbered in the order of the tree, as Linux does (drivers/pci/pci.c, pci_bus_find_domain_nr).
  * @throws Problem `devicetree-property` where a host bridge's node is malformed
  */
@@ -29,6 +30,10 @@ export function observeDeviceTree(tree: DeviceTree, file: string): Observation {
     kind: 'device-tree',
     file,
     boot: 0,
+    functions: bridges.flatMap(({ path, segment }) => {
+      const host = findNode(tree, path)?.node;
+      return host ? treeFunctions(host, segment, source) : [];
+    }),
     hostWindows,
     rootBuses: bridges.map(({ segment, buses }) => ({ segment, bus: buses[0], lastBus: buses[1], source })),
     ...(commandLine ? { host: { commandLine, source } } : {}),

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { parseDeviceTree } from '../../src/devicetree/parse.js';
+import { exportDtb } from '../../src/export/device-tree/device-tree.js';
 import { exportLibvirt } from '../../src/export/libvirt/libvirt.js';
 import { exportQemu } from '../../src/export/qemu/qemu.js';
+import { mergeCapture } from '../../src/import/capture/merge.js';
+import { observeDeviceTree } from '../../src/import/device-tree.js';
+import { diff } from '../../src/import/diff/diff.js';
+import { differenceToJson } from '../../src/import/diff/json.js';
+import { snapshotOfCapture, snapshotOfPlan } from '../../src/import/diff/snapshot.js';
 import { machineOfDomain } from '../../src/import/machine/libvirt.js';
 import { machineOfQemu } from '../../src/import/machine/qemu.js';
 import { eachFunction, type Machine } from '../../src/machine/model.js';
@@ -110,6 +117,15 @@ describe('a machine that is exported and imported again is the same machine', ()
     expect(planToJson(plan)).toEqual(planToJson(source.plan));
     if (plan.status !== 'placed') throw new Error('no plan');
     expect(exportQemu({ plan, machine: told.machine, options: {} }, 'stock').content).toBe(command);
+  });
+
+  it.each(machines((address) => `, pin: ${address}`))('%s, by a device tree: every address', async (_, text) => {
+    const source = await sourceOf(text);
+    const { content } = exportDtb({ ...source, options: { ecam: 0x4010000000n } });
+    const capture = mergeCapture([observeDeviceTree(parseDeviceTree(content as Uint8Array), 'plan.dtb')]);
+    const difference = diff(snapshotOfPlan(source.plan), snapshotOfCapture(capture));
+    expect(differenceToJson(difference)).toMatchObject({ verdict: 'same', vanished: [], appeared: [] });
+    expect(difference.functions).toHaveLength(source.plan.functions.length);
   });
 
   it.each(machines(() => ''))('%s, by a libvirt domain', async (_, text) => {

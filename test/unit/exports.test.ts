@@ -36,6 +36,7 @@ it('the library exports this and nothing else: a name comes or goes on purpose',
     'sizesToJson',
     'snapshotOfCapture',
     'snapshotOfPlan',
+    'withPlacement',
     'withoutIdentity',
   ]);
 });
