@@ -6,6 +6,7 @@ import type { RunReport } from '../../qemu/prepare.js';
 import { work, type Context } from '../context.js';
 import { readMachine, writePlan } from '../documents.js';
 import { styleFor, type Io } from '../io.js';
+import { GuestNotes } from './run-notes.js';
 import { Progress } from '../progress.js';
 import { renderPlan, renderResult } from '../render/result.js';
 import type { RunFlags } from './flags.js';
@@ -90,9 +91,13 @@ async function runOn(
     uefiDriver: flags.uefiDriver,
     notice: (text) => progress.line(text),
   });
+  const notes = new GuestNotes(flags, request.firmware !== undefined, (text) => progress.line(text));
   try {
     const report: RunReport = {
-      stage: (text) => progress.stage(text, text === 'running'),
+      stage: (text) => {
+        progress.stage(text, text === 'running');
+        if (text === 'running') notes.running();
+      },
       notice: (text) => progress.line(text),
       stderr: (chunk) => io.stderr.write(chunk.toString('utf8')),
       programming: (state) => (state === 'begins' ? twins?.late.show() : twins?.late.hide()),
@@ -102,11 +107,7 @@ async function runOn(
       planned: async (plan, machine) => {
         if (flags.planOut !== undefined) await writePlan(flags.planOut, plan);
         if (!flags.quiet) io.stderr.write(renderPlan(plan, styleFor(io.stderr, io.env), machineFile?.machine.reserved));
-        // What guests without firmware would do.
-        if (!flags.quiet && flags.verbose && !request.firmware) {
-          const { renderNotes } = await import('../render/notes.js');
-          io.stderr.write(await renderNotes(machine, plan));
-        }
+        notes.planned(machine, plan);
       },
     };
     return await runQemu(request, report, awaited);
@@ -116,6 +117,7 @@ async function runOn(
     io.stderr.write(renderResult(error.facts['result'] as PlanResult, io.stderr, io.env));
     return Exit.noPlan;
   } finally {
+    await notes.said;
     progress.end();
   }
 }
