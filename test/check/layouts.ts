@@ -17,6 +17,10 @@ export interface LayoutOptions {
   /** Bus numbers in any order, some of them pinned. */
   readonly busPins: boolean;
   readonly hosts: number;
+  /** Bridges keep I/O and prefetchable room, too. */
+  readonly reserves?: boolean;
+  /** Some BARs have another size now, and are asked to have the one of the layout. */
+  readonly resizable?: boolean;
 }
 
 interface Leaf {
@@ -52,6 +56,8 @@ interface BridgeDraft {
   readonly prefetchable: 0 | 32 | 64;
   readonly reserveBuses: number;
   readonly reserveMemory: bigint;
+  readonly reserveIo: bigint;
+  readonly reservePrefetchable: bigint;
   readonly boxes: { io: Box | null; memory: Box; prefetchable: Box | null };
   /** The prefetchable window lies on the 32-bit line. */
   readonly low: boolean;
@@ -176,6 +182,13 @@ class Maker {
     const many = random.int(1, 4);
     while (children.length < many && this.#left > 0) children.push(this.#draft(children.length * 8, depth + 1, inside));
     if (reserveMemory) memory.items.push({ size: reserveMemory, align: 1n, at: 0n });
+    const keep = (box: Box | null): bigint => {
+      if (!this.options.reserves || !box || !random.chance(0.3)) return 0n;
+      const size = BigInt(random.int(1, 2)) * box.granule;
+      box.items.push({ size, align: 1n, at: 0n });
+      return size;
+    };
+    const [reserveIo, reservePrefetchable] = [keep(ports), keep(pref)];
     if (memory.items.length) lines.low.push(memory);
     if (pref?.items.length) (intoLow ? lines.low : lines.pref!).push(pref);
     if (ports?.items.length) lines.io!.push(ports);
@@ -184,6 +197,8 @@ class Maker {
       prefetchable,
       reserveBuses,
       reserveMemory,
+      reserveIo,
+      reservePrefetchable,
       boxes: { io: ports?.items.length ? ports : null, memory, prefetchable: pref?.items.length ? pref : null },
       low,
       children,
@@ -283,7 +298,7 @@ class Maker {
     return {
       id,
       slot: { device: slot >> 3, fn: slot & 7 },
-      bars: bars.map(({ bar, leaf }) => ({ ...bar, ...pin(leaf) })),
+      bars: bars.map(({ bar, leaf }) => ({ ...this.#resized(bar), ...pin(leaf) })),
       ...(rom ? { rom: { size: rom.size, ...pin(rom) } } : {}),
       ...(sriov
         ? {
@@ -297,6 +312,12 @@ class Maker {
         : {}),
       ...(bridge ? { bridge: this.#bridge(bridge) } : {}),
     };
+  }
+
+  #resized(bar: Omit<Bar, 'pin'>): Omit<Bar, 'pin'> {
+    if (!this.options.resizable || bar.type === 'io' || !this.#random.chance(0.3)) return bar;
+    const sizes = [bar.size, bar.size * 2n, bar.size * 4n];
+    return { ...bar, size: this.#random.pick(sizes), resizable: { sizes, to: bar.size } };
   }
 
   #bridge(draft: BridgeDraft): NonNullable<MachineFunction['bridge']> {
@@ -317,7 +338,12 @@ class Maker {
       io: draft.io,
       prefetchable: draft.prefetchable,
       hotplug: 'none',
-      reserve: { buses: draft.reserveBuses, io: 0n, memory: draft.reserveMemory, prefetchable: 0n },
+      reserve: {
+        buses: draft.reserveBuses,
+        io: draft.reserveIo,
+        memory: draft.reserveMemory,
+        prefetchable: draft.reservePrefetchable,
+      },
       pin: { ...numbers, ...Object.fromEntries(Object.entries(pins).filter(([, range]) => range)) },
       functions: draft.children.map((child) => this.#fn(child)),
     };

@@ -1,12 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { HostBridge, Machine, MachineFunction } from '../../src/machine/model.js';
+import { AddressRange } from '../../src/address/range.js';
+import {
+  noReserve,
+  type BridgeKind,
+  type HostBridge,
+  type Machine,
+  type MachineFunction,
+} from '../../src/machine/model.js';
+import { formatBdf } from '../../src/pci/bdf.js';
 import { Budget } from '../../src/place/budget.js';
 import { numberBuses } from '../../src/place/bus-numbers.js';
 import { claimsOf } from '../../src/place/claims.js';
 import { Excerpts } from '../../src/place/excerpt.js';
 import { whyNot } from '../../src/place/explain.js';
 import { place } from '../../src/place/place.js';
+import { planToJson } from '../../src/place/plan-json.js';
 import { constraintKinds } from '../../src/place/plan.js';
 import { remediesFor } from '../../src/place/remedy.js';
 import { argumentFor } from '../../src/place/sentences.js';
@@ -30,6 +39,8 @@ describe('a layout that was valid to begin with', () => {
     tight: fc.boolean(),
     busPins: fc.boolean(),
     hosts: fc.integer({ min: 1, max: 2 }),
+    reserves: fc.boolean(),
+    resizable: fc.boolean(),
   });
 
   it('is placed, and the checker finds nothing wrong', () => {
@@ -42,6 +53,96 @@ describe('a layout that was valid to begin with', () => {
       }),
       { numRuns: runs },
     );
+  });
+});
+
+describe('a plan', () => {
+  const bytes = (machine: Machine) => JSON.stringify(planToJson(place(machine)));
+
+  it('is the same bytes for the same machine, whatever was solved before', () => {
+    const kinds = new Set<string>();
+    fc.assert(
+      fc.property(fc.nat(), fc.boolean(), (seed, spoilt) => {
+        const make = () =>
+          spoilt
+            ? spoiltMachine(seed)
+            : validMachine({ seed, functions: 10, pins: 0.3, tight: true, busPins: true, hosts: 2 });
+        const machine = make();
+        const first = bytes(machine);
+        kinds.add(place(machine).status);
+        // The same object, and another one with the same in it.
+        expect(bytes(machine)).toBe(first);
+        expect(bytes(make())).toBe(first);
+      }),
+      { numRuns: runs / 5 },
+    );
+    expect(kinds).toContain('placed');
+    expect(kinds).toContain('infeasible');
+  });
+
+  it('has its functions and bridges in order of bus address', () => {
+    fc.assert(
+      fc.property(fc.nat(), (seed) => {
+        const machine = validMachine({ seed, functions: 14, pins: 0.1, tight: false, busPins: true, hosts: 2 });
+        const plan = place(machine);
+        if (plan.status !== 'placed') throw new Error(plan.status);
+        for (const list of [plan.functions, plan.bridges]) {
+          const at = list.map(({ address }) => formatBdf(address));
+          expect(at).toEqual(at.toSorted());
+        }
+      }),
+      { numRuns: runs / 5 },
+    );
+  });
+
+  it.each([false, true])('has the GPU and the NIC exactly where they are pinned (behind one switch: %s)', (behind) => {
+    const pinned = (id: string, size: bigint, pin: bigint): MachineFunction => ({
+      id,
+      slot: { device: behind ? 0 : id === 'gpu0' ? 1 : 2, fn: 0 },
+      bars: [{ index: 2, type: 'mem64', prefetchable: true, size, pin }],
+    });
+    const bridge = (
+      id: string,
+      device: number,
+      kind: BridgeKind,
+      functions: readonly MachineFunction[],
+    ): MachineFunction => ({
+      id,
+      slot: { device, fn: 0 },
+      bars: [],
+      bridge: { kind, io: 32, prefetchable: 64, hotplug: 'none', reserve: noReserve, pin: {}, functions },
+    });
+    const gpu = pinned('gpu0', 0x40_0000_0000n, 0x6b80_0000_0000n);
+    const nic = pinned('nic0', 0x200_0000n, 0x6c80_0000_0000n);
+    const ports = [bridge('down0', 0, 'downstream-port', [gpu]), bridge('down1', 1, 'downstream-port', [nic])];
+    const root = bridge('rp', 1, 'root-port', [bridge('up', 0, 'upstream-port', ports)]);
+    const [base, size] = [0x4000_0000_0000n, 0x4000_0000_0000n];
+    const machine: Machine = {
+      arch: 'aarch64',
+      board: 'none',
+      ram: [AddressRange.sized(0x4000_0000n, 0x4000_0000n)],
+      physicalAddressBits: 48,
+      properties: {},
+      allowNonPrefetchableInPrefetchable: false,
+      reserved: [],
+      hostBridges: [
+        {
+          id: 'pcie.0',
+          segment: 0,
+          buses: [0, 255],
+          windows: [{ type: 'mem64', base, size, cpuBase: base }],
+          functions: behind ? [root] : [gpu, nic],
+        },
+      ],
+    };
+    const plan = place(machine);
+    if (plan.status !== 'placed') throw new Error(plan.status);
+    expect(checkPlan(machine, plan)).toEqual([]);
+    const lies = plan.functions.flatMap(({ id, bars }) => bars.map(({ address }) => [id, address]));
+    expect(lies).toEqual([
+      ['gpu0', 0x6b80_0000_0000n],
+      ['nic0', 0x6c80_0000_0000n],
+    ]);
   });
 });
 
@@ -106,6 +207,8 @@ describe('a conflict', () => {
       fc.property(fc.nat(), (seed) => {
         const machine = spoiltMachine(seed);
         const result = place(machine, { remedies: false });
+        expect(result.status).not.toBe('undecided');
+        if (result.status === 'placed') expect(checkPlan(machine, result)).toEqual([]);
         if (result.status !== 'infeasible') return;
         expect(faultsOf(machine, result.conflict)).toEqual([]);
         for (const { kind } of result.conflict.constraints) kinds.add(kind);
