@@ -3,8 +3,12 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { accessPayload, fields, versionPayload, VfioUserClient } from '../../test/support/vfio-user-client.js';
 import { loadCapture } from '../import/capture/load.js';
 import { formatBdf } from '../pci/bdf.js';
+import { TwinDevice } from './device.js';
+import { twinFunction } from './function.js';
 import { parseLateRule } from './late.js';
-import { commands, encodeCommand, errno, MAX_DATA } from './protocol.js';
+import { commands, encodeCommand, errno, MAX_DATA, MAX_DMA_MAPS, Refusal } from './protocol.js';
+import { makeRegion, PageBudget } from './region.js';
+import { answer, type DmaMaps } from './requests.js';
 import { parseRegionRule } from './rules.js';
 import { serveTwins } from './serve.js';
 
@@ -90,6 +94,43 @@ describe('a twin over vfio-user', () => {
     void first.close();
     const second = await ready();
     expect(await second.read(2, (1n << 37n) - 7n, data.length)).toEqual(data);
+  });
+
+  it('takes no memory for what is not written, up to 512 GiB', () => {
+    const SIZE = 1n << 39n;
+    const pages = new PageBudget(2 * 4096);
+    const before = process.memoryUsage().arrayBuffers;
+    const region = makeRegion(SIZE, { kind: 'memory' }, pages);
+    const bytes = Buffer.alloc(8);
+    for (let at = 0n; at < SIZE; at += SIZE >> 14n) region.read(at, bytes);
+    expect(bytes).toEqual(Buffer.alloc(8));
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1 << 20);
+    // Nor has it taken any of the two pages that may be kept.
+    for (const at of [0n, SIZE - 8n]) region.write(at, fields(at + 1n));
+    for (const at of [0n, SIZE - 8n]) {
+      region.read(at, bytes);
+      expect(bytes).toEqual(fields(at + 1n));
+    }
+  });
+
+  it('takes as many DMA mappings as it says, and no more', () => {
+    const device = new TwinDevice(
+      twinFunction(
+        capture.functions.find(({ address }) => formatBdf(address) === GPU)!,
+        () => undefined,
+      ),
+      () => undefined,
+      new PageBudget(0),
+    );
+    const maps: DmaMaps = new Map();
+    const map = (n: number) => () => answer(device, maps, commands.dmaMap, fields(32, 3, 0n, BigInt(n) << 12n, 4096n));
+    for (let n = 0; n < MAX_DMA_MAPS; n++) map(n)();
+    expect(maps.size).toBe(MAX_DMA_MAPS);
+    for (const n of [MAX_DMA_MAPS, MAX_DMA_MAPS + 1]) expect(map(n)).toThrow(new Refusal(errno.ENOSPC));
+    expect(maps.size).toBe(MAX_DMA_MAPS);
+    answer(device, maps, commands.dmaUnmap, fields(24, 0, 0n, 4096n));
+    map(MAX_DMA_MAPS)();
+    expect(maps.size).toBe(MAX_DMA_MAPS);
   });
 
   it('refuses what lies outside a region, and every size that does not fit', async () => {
