@@ -121,3 +121,45 @@ describe('remedies fit what failed', () => {
     }
   });
 });
+
+describe('errors of QEMU', () => {
+  it.each([
+    ["Property 'virt-9.2-machine.highmem-mmio-size' not found", 'not-placement', /QEMU 10\.0/],
+    ['highmem-mmio-size cannot be set to a lower value than the default (512 GiB)', 'not-placement', /512G/],
+    ["-device virtio-net-pci,bus=pcie.0: Bus 'pcie.0' not found", 'not-placement', /q35/],
+    ["cannot set up guest memory 'mach-virt.ram': Cannot allocate memory", 'not-placement', /less RAM/],
+    [
+      "-device pcie-root-port,addr=0x20: Property 'pcie-root-port.addr' doesn't take value '0x20'",
+      'not-placement',
+      /addr=/,
+    ],
+    ["-device foo,bar=1: Property 'foo.bar' not found", 'not-placement', /-device foo,help/],
+    ['something that nobody has seen before', 'unknown', /^$/],
+  ])('%s', (text, cause, remedies) => {
+    const line = `qemu-system-aarch64: ${text}`;
+    expect(first(`${line}\n`)).toMatchObject({ cause, fault: true, evidence: [{ raw: line }] });
+    expect(changes(`${line}\n`)).toMatch(remedies);
+  });
+
+  it('that are none', () => {
+    for (const text of [
+      'warning: host lacks something',
+      'terminating on signal 15 from pid 1 (sh)',
+      '-chardev socket: info: QEMU waiting',
+    ])
+      expect(diagnosisOf(`qemu-system-x86_64: ${text}\n`).findings).toEqual([]);
+  });
+
+  it('that another finding cites are not said twice', () => {
+    const causes = diagnosisOf(
+      'qemu-system-aarch64: Addressing limited to 40 bits, but memory exceeds it by 1024 bytes\n',
+    );
+    expect(causes.findings.map(({ cause }) => cause)).toEqual(['phys-bits-too-small']);
+  });
+
+  it('about address bits have remedies for the architecture', () => {
+    const text = 'Addressing limited to 40 bits, but memory exceeds it by 1024 bytes\n';
+    expect(changes(`qemu-system-aarch64: ${text}`)).toMatch(/-cpu max/);
+    expect(changes(`qemu-system-aarch64: ${text}`)).not.toMatch(/pse36|q35|long mode/);
+  });
+});

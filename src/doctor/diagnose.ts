@@ -8,6 +8,7 @@ import { firmware } from './causes/firmware.js';
 import { held } from './causes/held.js';
 import { iommu } from './causes/iommu.js';
 import { listings } from './causes/listing.js';
+import { qemuErrors } from './causes/qemu-error.js';
 import { regions } from './causes/regions.js';
 import { noise } from './causes/noise.js';
 import { noSpace } from './causes/no-space.js';
@@ -19,6 +20,7 @@ import { claims } from './causes/windows.js';
 import type { Candidate, Confidence, Diagnosis, Finding, Missing } from './finding.js';
 import { cite } from './placement/cite.js';
 import { sceneOf, type Scene } from './scene/scene.js';
+import { shownIn, toShow } from './shown.js';
 
 type Rule = (scene: Scene) => readonly Candidate[];
 
@@ -53,7 +55,8 @@ const MOST_MISSING = 5;
  */
 export function diagnose(evidence: Evidence): Diagnosis {
   const scene = sceneOf(evidence);
-  const candidates = rules.flatMap((rule) => rule(scene)).filter((one) => one.evidence.length > 0);
+  const known = rules.flatMap((rule) => rule(scene)).filter((one) => one.evidence.length > 0);
+  const candidates = [...known, ...qemuErrors(scene, known)];
   const ranked = merged(candidates).toSorted((a, b) => rank(b) - rank(a));
   const [main] = ranked;
   // A BAR without a place is placement, whatever else a driver then says.
@@ -66,7 +69,13 @@ export function diagnose(evidence: Evidence): Diagnosis {
         one.weight >= 40 &&
         (!main?.fault || one.fault || one.weight >= 60)),
   );
-  return { findings: kept.slice(0, MOST_FINDINGS).map(strip), missing: missingOf(kept) };
+  const shown = shownIn(evidence);
+  const missing = missingOf(kept);
+  return {
+    shown,
+    findings: kept.slice(0, MOST_FINDINGS).map(strip),
+    missing: missing.length > 0 || kept.some(({ fault }) => fault) ? missing : toShow(shown),
+  };
 }
 
 const bonus: Readonly<Record<Confidence, number>> = { certain: 6, likely: 3, possible: 0 };

@@ -44,6 +44,8 @@ export interface ReadFile {
   readonly lines: number;
   /** Lines without a time stamp beyond what is kept of one file: searched for messages, not read as listings. */
   readonly passedOver: number;
+  /** A capture of pinbar: no log and no listing. */
+  readonly isCapture: boolean;
 }
 
 /** The messages of these kinds, in the order of the input. */

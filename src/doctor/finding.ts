@@ -127,7 +127,16 @@ export interface PlacedBy {
   readonly missing: readonly Missing[];
 }
 
+/**
+ * How much of placement the input shows. `bars`: memory BARs, with an address or without. `other`: something of PCI or of the
+ * machine, and no BAR. `nothing`: no line that is known here.
+ */
+export const scopes = ['bars', 'other', 'nothing'] as const;
+export type Scope = (typeof scopes)[number];
+
 export interface Diagnosis {
+  /** How much of placement the input shows: without `bars`, no findings do not mean that placement is right. */
+  readonly shown: Scope;
   /** The main cause first. */
   readonly findings: readonly Finding[];
   readonly missing: readonly Missing[];

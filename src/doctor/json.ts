@@ -4,8 +4,9 @@ import type { LogLine } from '../import/log/line.js';
 import type { Diagnosis, PlacedBy } from './finding.js';
 import type { DiagnosisJson } from './schema.js';
 
-export const diagnosisToJson = ({ findings, missing, placedBy }: Diagnosis): DiagnosisJson => ({
+export const diagnosisToJson = ({ shown, findings, missing, placedBy }: Diagnosis): DiagnosisJson => ({
   pinbar: 1,
+  shown,
   findings: findings.map(({ evidence, remedies, ...finding }) => ({
     ...finding,
     evidence: evidence.map(cited),

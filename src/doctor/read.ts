@@ -146,7 +146,7 @@ export class EvidenceReader {
     this.#commands.finish();
     if (this.#open) this.#facts(this.#open, undefined, true);
     return {
-      file: { name: this.file, lines: this.#scanner.lines, passedOver: this.#passedOver },
+      file: { name: this.file, lines: this.#scanner.lines, passedOver: this.#passedOver, isCapture: this.#isCapture() },
       lines: this.lines,
       messages: this.messages,
       resources: this.resources,
@@ -162,6 +162,14 @@ export class EvidenceReader {
       tags: this.tags,
       map: this.map,
     };
+  }
+
+  /** By its first key: `pinbar scan` and `pinbar import` write it so. */
+  #isCapture(): boolean {
+    const start = this.lines.slice(0, 4).filter(({ source }) => source.line <= 4);
+    return (
+      start[0]?.text.trimStart().startsWith('{') === true && start.some(({ text }) => /"pinbar-capture" *:/.test(text))
+    );
   }
 
   #line({ number, words: found, bytes, start, end }: ScannedLine) {

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { causes, confidences, places, verdicts } from './finding.js';
+import { causes, confidences, places, scopes, verdicts } from './finding.js';
 
 const cited = v.object({
   file: v.string(),
@@ -18,6 +18,14 @@ const span = v.pipe(
 export const diagnosisSchema = v.pipe(
   v.object({
     pinbar: v.literal(1),
+    shown: v.optional(
+      v.pipe(
+        v.picklist(scopes),
+        v.description(
+          'bars: the input shows memory BARs; other: something else of the machine, and no BAR; nothing: no line that is known. Only with bars do no findings mean that none of them is without a place.',
+        ),
+      ),
+    ),
     findings: v.pipe(
       v.array(
         v.object({
@@ -30,7 +38,7 @@ export const diagnosisSchema = v.pipe(
           remedies: v.array(v.object({ change: v.string(), where: v.picklist(places), why: v.string() })),
         }),
       ),
-      v.description('The main cause first; empty where nothing wrong was found.'),
+      v.description('The main cause first; empty where nothing wrong was found: see shown.'),
     ),
     missing: v.pipe(
       v.array(v.object({ command: v.string(), why: v.string() })),

@@ -18,24 +18,42 @@ export function renderDiagnosis(
   const width = Math.min(columns, WIDEST);
   const { findings, missing, placedBy = [] } = diagnosis;
   return [
-    findings.some(({ fault }) => fault) ? '' : nothing(files, findings.length > 0, style, width),
+    findings.some(({ fault }) => fault) ? '' : nothing(diagnosis, files, style, width),
     ...findings.map((finding, i) => `${i > 0 ? '\n' : ''}${renderFinding(finding, i + 1, style, width)}`),
     placedBy.length > 0
       ? `\n${style.bold('Who placed it')}\n${placedBy.map((one) => renderPlacedBy(one, style, width)).join('\n')}`
       : '',
     missing.length > 0 ? `\n${next(missing, style, width)}` : '',
+    captures(files, style, width),
     passedOver(files, style, width),
   ].join('');
 }
 
-function nothing(files: readonly ReadFile[], isNoisy: boolean, style: Style, width: number): string {
+function nothing({ shown, findings }: Diagnosis, files: readonly ReadFile[], style: Style, width: number): string {
+  const isNoisy = findings.length > 0;
   const lines = files.reduce((sum, file) => sum + file.lines, 0);
   const names = files.map(({ name }) => name).join(', ');
   const where = `${lines} line${lines === 1 ? '' : 's'} of ${names}`;
   const text = isNoisy
     ? `Nothing has to be repaired in ${where}. What looks like a fault and is none:`
     : `No BAR or window without a place, no conflict, no refused mapping in ${where}.`;
-  return `${style.green('Nothing wrong found.')}\n${wrap(printable(text), width)}\n${isNoisy ? '\n' : ''}`;
+  const gap = isNoisy ? '\n' : '';
+  const answer = (title: string, body: string) => `${title}\n${wrap(printable(body), width)}\n${gap}`;
+  if (isNoisy && shown !== 'bars')
+    return answer(
+      style.green('No fault found.'),
+      `Nothing has to be repaired in ${where}. No memory BAR is shown there. What looks like a fault and is none:`,
+    );
+  if (shown === 'bars' || isNoisy) return answer(style.green('Nothing wrong found.'), text);
+  return shown === 'other'
+    ? answer(
+        style.yellow('No fault found, and no BAR shown.'),
+        `No memory BAR is shown, with an address or without, in ${where}: whether every BAR has its place cannot be told.`,
+      )
+    : answer(
+        style.yellow('Nothing about PCI placement found.'),
+        `No log, listing or message that says anything of BARs and windows is in ${where}: whether something is wrong cannot be told.`,
+      );
 }
 
 function renderFinding(finding: Finding, number: number, style: Style, width: number): string {
@@ -96,6 +114,16 @@ function next(missing: readonly Missing[], style: Style, width: number): string 
       `${INDENT}${style.cyan(printable(command))}\n${INDENT}  ${wrap(printable(why), width - INDENT.length - 2, `${INDENT}  `)}\n`,
   );
   return `${style.bold('What to run next')}\n${lines.join('')}`;
+}
+
+function captures(files: readonly ReadFile[], style: Style, width: number): string {
+  return files
+    .filter(({ isCapture }) => isCapture)
+    .map(({ name }) => {
+      const text = `${name} is a capture of pinbar; the doctor reads logs and listings. Captures are read by pinbar import --devices (a machine file), size, diff and twin`;
+      return `\n${style.yellow('note:')} ${wrap(printable(text), width - 6)}\n`;
+    })
+    .join('');
 }
 
 function passedOver(files: readonly ReadFile[], style: Style, width: number): string {

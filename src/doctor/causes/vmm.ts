@@ -143,15 +143,40 @@ function beyondCpu(scene: Scene): Candidate | undefined {
     evidence: cite(refused?.line, beyond ? placedLine(beyond) : undefined, cpu?.line),
     proof: `${hex(address ?? 0n)} needs ${need ?? '?'} bits${bits === undefined ? '; the kernel refuses to map it for that reason' : `; ${bits} bits end at ${hex((1n << BigInt(bits)) - 1n)}`}.`,
     remedies: [
-      {
-        change: '-cpu host,host-phys-bits=on, or phys-bits= as the windows need',
-        where: 'qemu',
-        why: 'the guest CPU then has the address bits that the window is placed by',
-      },
+      scene.stack.arch === 'aarch64'
+        ? armCpu
+        : {
+            change: '-cpu host,host-phys-bits=on, or phys-bits= as the windows need',
+            where: 'qemu',
+            why: 'the guest CPU then has the address bits that the window is placed by',
+          },
     ],
     missing: bits === undefined ? [ask.iommuWidth] : [],
   };
 }
+
+/** The Arm CPU models of QEMU have a width each (ID_AA64MMFR0_EL1.PARange), which no option changes. */
+const armCpu: Remedy = {
+  change:
+    '-cpu max, or a model with more bits (cortex-a53 has 40, cortex-a57 44); under KVM -cpu host on a host with more',
+  where: 'qemu',
+  why: 'the guest’s physical address bits are those of its CPU model; on Arm no phys-bits= changes them',
+};
+
+/** hw/arm/virt.c: RAM begins at 1 GiB, and ECAM and the 64-bit window lie above it. */
+const armWidth: readonly Remedy[] = [
+  armCpu,
+  {
+    change: 'less RAM (-m, maxmem=), or a smaller highmem-mmio-size (512G is the default and the least)',
+    where: 'qemu',
+    why: 'RAM begins at 1 GiB and the 64-bit PCI window lies above it, at a multiple of its size: the map ends lower',
+  },
+  {
+    change: '-machine virt without highmem=off, where it is given',
+    where: 'qemu',
+    why: 'highmem=off limits the map to 32 bits',
+  },
+];
 
 function physBits(scene: Scene): Candidate | undefined {
   const { evidence } = scene;
@@ -194,20 +219,23 @@ function physBits(scene: Scene): Candidate | undefined {
       evidence.commands[0]?.lines,
     ),
     proof: parts.join(' '),
-    remedies: [
-      {
-        change:
-          '-cpu host,host-phys-bits=on, or phys-bits=N on a CPU model that has long mode (pse36=on gives a 32-bit model 36 bits)',
-        where: 'qemu',
-        why: 'the guest then has the address bits that the map needs',
-      },
-      {
-        change: 'less RAM (or maxmem), or a smaller 64-bit hole (-global q35-pcihost.pci-hole64-size=…)',
-        where: 'qemu',
-        why: 'the map ends lower',
-      },
-      { change: '<maxphysaddr mode="passthrough"/>', where: 'libvirt', why: 'the same through libvirt' },
-    ],
+    remedies:
+      scene.stack.arch === 'aarch64'
+        ? armWidth
+        : [
+            {
+              change:
+                '-cpu host,host-phys-bits=on, or phys-bits=N on a CPU model that has long mode (pse36=on gives a 32-bit model 36 bits)',
+              where: 'qemu',
+              why: 'the guest then has the address bits that the map needs',
+            },
+            {
+              change: 'less RAM (or maxmem), or a smaller 64-bit hole (-global q35-pcihost.pci-hole64-size=…)',
+              where: 'qemu',
+              why: 'the map ends lower',
+            },
+            { change: '<maxphysaddr mode="passthrough"/>', where: 'libvirt', why: 'the same through libvirt' },
+          ],
   };
 }
 

@@ -169,4 +169,12 @@ export const vmmRules = [
     'vfio-pci',
     'vfio 0',
   ),
+  // util/error-report.c: the program's name, the option where there is one, and what is wrong
+  rule(
+    'qemu-error',
+    /(?:^|[\s/'"])(?:qemu-system-[a-z0-9_]+|qemu-kvm|kvm(?=: -\w)): (?!.*\b(?:warning|info): )(?!terminating on signal)(?<text>\S[^\n]*)/,
+    'qemu-system-',
+    'qemu-kvm: ',
+    'kvm: -',
+  ),
 ] as const;
