@@ -17,7 +17,12 @@ const outdir = resolve(root, options.out);
 if (options.out === 'dist') rmSync(outdir, { recursive: true, force: true });
 await build({
   absWorkingDir: root,
-  entryPoints: { pinbar: 'src/cli/bin.ts', index: 'src/index.ts', node: 'src/node.ts' },
+  entryPoints: {
+    pinbar: 'src/cli/bin.ts',
+    index: 'src/index.ts',
+    node: 'src/node.ts',
+    'ioreq-worker': 'src/ioreq/worker.ts',
+  },
   outdir,
   bundle: true,
   splitting: true,
