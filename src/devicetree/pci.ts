@@ -49,10 +49,10 @@ export interface PciHostBridge {
 /** Cells of an address in PCI's own notation: phys.hi, phys.mid, phys.lo; and of a size. IEEE 1275 PCI Bus Binding 2.1 §2.2. */
 const PCI_ADDRESS_CELLS = 3;
 const PCI_SIZE_CELLS = 2;
-/** phys.hi: `ss`, the address space, and `p`. */
-const spaces = { io: 0x01000000, mem32: 0x02000000, mem64: 0x03000000 } as const;
-const SPACE_MASK = 0x03000000;
-const PREFETCHABLE = 0x40000000;
+/** phys.hi, `npt000ss bbbbbbbb dddddfff rrrrrrrr`: `ss`, the address space (0 is config space), and `p`. */
+export const spaces = { io: 0x01000000, mem32: 0x02000000, mem64: 0x03000000 } as const;
+export const SPACE_MASK = 0x03000000;
+export const PREFETCHABLE = 0x40000000;
 
 const configSizes = { 'pci-host-ecam-generic': 1n << 20n, 'pci-host-cam-generic': 1n << 16n } as const;
 

@@ -1,15 +1,10 @@
 import { AddressRange } from '../address/range.js';
+import { PREFETCHABLE, SPACE_MASK, spaces } from '../devicetree/pci.js';
 import { cellsOf, joinCells, stringOf, u32Of, type DeviceTreeNode } from '../devicetree/tree.js';
 import { barRegister, romRegister } from '../pci/header.js';
 import type { Bdf } from '../pci/bdf.js';
 import { MOST_FUNCTIONS, type ResourceName, type SeenFunction, type SeenResource } from './observation.js';
 import type { Source } from './source.js';
-
-/** IEEE 1275 PCI Bus Binding 2.1 §2.2.1.1: phys.hi is `npt000ss bbbbbbbb dddddfff rrrrrrrr`. */
-const SPACE = 0x0300_0000;
-const IO = 0x0100_0000;
-const MEM64 = 0x0300_0000;
-const PREFETCHABLE = 0x4000_0000;
 
 /** An entry of `reg` (the address is 0) or `assigned-addresses`: three cells of address, two of size. */
 interface Entry {
@@ -59,7 +54,7 @@ function functionOf(
   const [own, ...resources] = entriesOf(node, 'reg');
   const assigned = entriesOf(node, 'assigned-addresses');
   const vendor = u32Of(node, 'vendor-id');
-  if (!own || (own.hi & SPACE) !== 0) return undefined;
+  if (!own || (own.hi & SPACE_MASK) !== 0) return undefined;
   const address: Bdf = { segment, bus: (own.hi >>> 16) & 0xff, device: (own.hi >>> 11) & 31, fn: (own.hi >>> 8) & 7 };
   const device = u32Of(node, 'device-id');
   const code = u32Of(node, 'class-code');
@@ -96,8 +91,8 @@ function resourceOf(
   return [
     {
       name,
-      space: (hi & SPACE) === IO ? 'io' : 'memory',
-      wide: (hi & SPACE) === MEM64,
+      space: (hi & SPACE_MASK) === spaces.io ? 'io' : 'memory',
+      wide: (hi & SPACE_MASK) === spaces.mem64,
       prefetchable: (hi & PREFETCHABLE) !== 0,
       size,
       placement: assigned
@@ -122,7 +117,7 @@ function windowsOf(node: DeviceTreeNode, source: Source): SeenResource[] {
     const [hi = 0] = cells;
     const size = joinCells(cells.slice(6));
     if (size === 0n) continue;
-    const name = (hi & SPACE) === IO ? 'io' : (hi & PREFETCHABLE) !== 0 ? 'prefetchable' : 'memory';
+    const name = (hi & SPACE_MASK) === spaces.io ? 'io' : (hi & PREFETCHABLE) !== 0 ? 'prefetchable' : 'memory';
     windows.set(name, AddressRange.sized(joinCells(cells.slice(1, 3)), size));
   }
   return (['io', 'memory', 'prefetchable'] as const).map((name): SeenResource => {

@@ -1,14 +1,13 @@
 import { FOUR_GIB } from '../../address/kinds.js';
 import type { AddressRange } from '../../address/range.js';
+import { PREFETCHABLE, spaces } from '../../devicetree/pci.js';
 import { encodeCells, encodeStrings, splitCells, type DeviceTreeNode, type Property } from '../../devicetree/tree.js';
 import type { BarType } from '../../machine/model.js';
 import { barRegister, romRegister } from '../../pci/header.js';
 import type { PlacedFunction } from '../layout.js';
 
-/** phys.hi of a PCI address: IEEE 1275 PCI Bus Binding 2.1 §2.2.1.1. `n`: cannot be relocated; `p`: prefetchable. */
-const spaces = { io: 0x0100_0000, mem32: 0x0200_0000, mem64: 0x0300_0000 } as const;
+/** phys.hi of a PCI address: IEEE 1275 PCI Bus Binding 2.1 §2.2.1.1. `n`: cannot be relocated. */
 const NOT_RELOCATABLE = 0x8000_0000;
-const PREFETCHABLE = 0x4000_0000;
 const CONFIG = 0;
 
 /** One entry of `reg` or `assigned-addresses`. */
