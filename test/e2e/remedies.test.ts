@@ -1,5 +1,3 @@
-import { copyFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { AddressRange } from '../../src/address/range.js';
 import { RangeSet } from '../../src/address/range-set.js';
@@ -9,8 +7,8 @@ import { machineFrom } from '../../src/machine/load.js';
 import { place } from '../../src/place/place.js';
 import { startSession, type Session } from '../../src/qemu/session.js';
 import { readFlatView } from '../lab/flat-view.js';
-import { firmwareFile, qemuBinary, type GuestArch, type QemuVersion } from '../lab/lab.js';
-import { describeInLab, scratchFolder } from '../lab/suite.js';
+import { firmwareDrives, qemuBinary, type GuestArch, type QemuVersion } from '../lab/lab.js';
+import { describeInLab } from '../lab/suite.js';
 
 /*
  * Remedies that name an option of QEMU: the real one takes it without a word, and has the window that was promised.
@@ -220,13 +218,9 @@ describeInLab(
       ];
       const change = remedyOf(machine, [device('64GiB')], /OVMF/, { windows });
       const [base = 0n, limit = 0n] = rangeIn(change).split('-').map(BigInt);
-      const vars = join(scratchFolder(), 'vars.fd');
-      copyFileSync(firmwareFile(edk2, 'x86_64', 'vars'), vars);
-      const code = firmwareFile(edk2, 'x86_64', 'code');
       const options = [
         ...['-machine', 'q35', '-cpu', 'max', '-m', '1G', '-fw_cfg', optionIn(change, /-fw_cfg (\S+?):/)],
-        ...['-drive', `if=pflash,format=raw,unit=0,readonly=on,file=${code}`],
-        ...['-drive', `if=pflash,format=raw,unit=1,snapshot=on,file=${vars}`],
+        ...firmwareDrives(edk2, 'x86_64'),
         ...['-device', 'pci-testdev,membar=64G'],
       ];
       const at = await started(version, 'x86_64', options, async ({ qmp }) => {

@@ -1,13 +1,11 @@
-import { copyFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { devicesOfBars } from '../../src/size/need.js';
 import { sizesFor } from '../../src/size/sizes.js';
 import type { GuestFunction } from '../lab/console.js';
-import { firmwareFile } from '../lab/lab.js';
+import { firmwareDrives } from '../lab/lab.js';
 import type { PluggedDevice } from '../lab/plug.js';
 import { placeOf, plugInto } from '../lab/plugged.js';
-import { describeInLab, scratchFolder } from '../lab/suite.js';
+import { describeInLab } from '../lab/suite.js';
 
 const GiB = 1n << 30n;
 const MiB = 1n << 20n;
@@ -56,16 +54,6 @@ function hasBus(functions: Functions, bridge: string, port: string): boolean {
 /** Where a port's window starts: 14 is the memory window, 15 the prefetchable one. */
 const windowStart = (functions: Functions, address: string, index: 14 | 15): bigint =>
   placeOf(functions.get(address), index);
-
-const flash = (folder: string): string[] => {
-  const vars = join(folder, 'vars.fd');
-  copyFileSync(firmwareFile('2025.02', 'x86_64', 'vars'), vars);
-  const code = firmwareFile('2025.02', 'x86_64', 'code');
-  return [
-    ...['-drive', `if=pflash,format=raw,unit=0,readonly=on,file=${code}`],
-    ...['-drive', `if=pflash,format=raw,unit=1,snapshot=on,file=${vars}`],
-  ];
-};
 
 describeInLab(
   'pinbar size, devices plugged in later, q35',
@@ -140,7 +128,7 @@ describeInLab(
       const functions = await plugInto({
         arch: 'x86_64',
         machine: [
-          ...flash(scratchFolder()),
+          ...firmwareDrives('2025.02', 'x86_64'),
           ...ports(
             `mem-reserve=${memory.value},pref64-reserve=${pref.value},io-reserve=${answer('io-reserve').value}`,
             `mem-reserve=${memory.smaller},pref64-reserve=${pref.smaller}`,

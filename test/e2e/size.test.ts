@@ -1,11 +1,10 @@
-import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { devicesOfBars } from '../../src/size/need.js';
 import { sizesFor } from '../../src/size/sizes.js';
 import { output, readFunctions, type Boot } from '../lab/console.js';
 import { writeInitrd } from '../lab/initrd.js';
-import { firmwareFile } from '../lab/lab.js';
+import { firmwareDrives } from '../lab/lab.js';
 import { guestCommand } from '../lab/pinbar.js';
 import { runToEnd } from '../lab/run.js';
 import { describeInLab, scratchFolder } from '../lab/suite.js';
@@ -65,15 +64,7 @@ const bootPc = async (words: readonly string[], seconds = 170) => {
 };
 
 /** OVMF, without a word on its aperture. */
-function ovmf(): string[] {
-  const vars = join(scratchFolder(), 'vars.fd');
-  copyFileSync(firmwareFile('2025.02', 'x86_64', 'vars'), vars);
-  const code = firmwareFile('2025.02', 'x86_64', 'code');
-  return [
-    ...['-drive', `if=pflash,format=raw,unit=0,readonly=on,file=${code}`],
-    ...['-drive', `if=pflash,format=raw,unit=1,snapshot=on,file=${vars}`],
-  ];
-}
+const ovmf = firmwareDrives('2025.02', 'x86_64');
 
 describeInLab(
   'pinbar size, q35',
@@ -82,10 +73,7 @@ describeInLab(
     it('X-PciMmio64Mb: OVMF places everything with it, and not with the next smaller value', async () => {
       const { value, smaller } = answer(['128GiB*2'], GiB, /X-PciMmio64Mb/, /OVMF/);
       const boot = (megabytes: string) =>
-        bootPc([
-          ...[...ovmf(), '-fw_cfg', `name=opt/ovmf/X-PciMmio64Mb,string=${megabytes}`],
-          ...behindPorts(2, '128G'),
-        ]);
+        bootPc([...[...ovmf, '-fw_cfg', `name=opt/ovmf/X-PciMmio64Mb,string=${megabytes}`], ...behindPorts(2, '128G')]);
       expect([value, smaller]).toEqual(['262144', '261120']);
       expect(await boot(value)).toBe(2);
       expect(await boot(smaller)).toBeLessThan(2);
@@ -103,7 +91,7 @@ describeInLab(
         const boot = (width: string) =>
           bootPc([
             ...['-cpu', `max,vendor=${vendor},phys-bits=${width}`],
-            ...[...(firmware === 'OVMF' ? ovmf() : []), ...behindPorts(1, '64G')],
+            ...[...(firmware === 'OVMF' ? ovmf : []), ...behindPorts(1, '64G')],
           ]);
         expect(await boot(value)).toBe(1);
         expect(await boot(smaller)).toBe(0);

@@ -1,6 +1,6 @@
 import {
   boardOf,
-  firmwareFile,
+  firmwareDrives,
   kernelImage,
   qemuBinary,
   ubootFile,
@@ -52,11 +52,6 @@ function flavour(
 }
 
 const kernel = (version: KernelVersion, arch: GuestArch) => ({ version, image: kernelImage(version, arch) });
-const flash = (version: '2022.11' | '2025.02', arch: GuestArch): string[] =>
-  (['code', 'vars'] as const).flatMap((file, unit) => [
-    '-drive',
-    `if=pflash,format=raw,unit=${unit},snapshot=on,file=${firmwareFile(version, arch, file)}`,
-  ]);
 
 /** SeaBIOS talks on a port of its own. */
 const seabios = ['-chardev', 'file,id=seabios,path=@console@', '-device', 'isa-debugcon,iobase=0x402,chardev=seabios'];
@@ -131,33 +126,33 @@ export const recordable: readonly Flavour[] = [
   flavour('edk2-arm64', 'aarch64', {
     guest: 'edk2-2022.11',
     needs: ['edk2-2022.11'],
-    argv: flash('2022.11', 'aarch64'),
+    argv: firmwareDrives('2022.11', 'aarch64'),
     done: BOOT_MANAGER,
   }),
   flavour('ovmf-q35', 'x86_64', {
     guest: 'ovmf-2022.11',
     needs: ['edk2-2022.11-x86_64'],
-    argv: flash('2022.11', 'x86_64'),
+    argv: firmwareDrives('2022.11', 'x86_64'),
     done: BOOT_MANAGER,
   }),
   flavour('edk2-arm64-2025.02', 'aarch64', {
     guest: 'edk2-2025.02',
     needs: ['edk2-2025.02'],
-    argv: flash('2025.02', 'aarch64'),
+    argv: firmwareDrives('2025.02', 'aarch64'),
     done: BOOT_MANAGER,
     fresh: 2,
   }),
   flavour('edk2-riscv64-2025.02', 'riscv64', {
     guest: 'edk2-2025.02',
     needs: ['edk2-2025.02-riscv64'],
-    argv: flash('2025.02', 'riscv64'),
+    argv: firmwareDrives('2025.02', 'riscv64'),
     done: BOOT_MANAGER,
     fresh: 2,
   }),
   flavour('ovmf-q35-2025.02', 'x86_64', {
     guest: 'ovmf-2025.02',
     needs: ['edk2-2025.02-x86_64'],
-    argv: flash('2025.02', 'x86_64'),
+    argv: firmwareDrives('2025.02', 'x86_64'),
     done: BOOT_MANAGER,
     fresh: 2,
   }),

@@ -49,6 +49,12 @@ export const firmwareFile = (
   file: 'code' | 'vars' | 'secure-code' | 'secure-vars',
 ): string => join(labFolder, partOf(`edk2-${version}`, arch), `${file}.fd`);
 
+/** Firmware in the flash of a machine, whose variables are not kept. */
+export const firmwareDrives = (version: FirmwareVersion, arch: GuestArch): string[] => [
+  ...['-drive', `if=pflash,format=raw,unit=0,readonly=on,file=${firmwareFile(version, arch, 'code')}`],
+  ...['-drive', `if=pflash,format=raw,unit=1,snapshot=on,file=${firmwareFile(version, arch, 'vars')}`],
+];
+
 /** U-Boot for the `virt` board. */
 export const ubootFile = (arch: 'aarch64' | 'riscv64'): string => join(labFolder, partOf('u-boot', arch), 'u-boot.bin');
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { output } from './console.js';
 import { writeInitrd } from './initrd.js';
-import { firmwareFile, type FirmwareVersion, type GuestArch, type Part, type QemuVersion } from './lab.js';
+import { firmwareDrives, type FirmwareVersion, type GuestArch, type Part, type QemuVersion } from './lab.js';
 import { guestCommand, pinbarProgram } from './pinbar.js';
 import { runToEnd } from './run.js';
 
@@ -73,12 +73,7 @@ export async function logOfPlaced(guest: PlacedGuest, folder: string): Promise<s
   const { name, arch, qemu, firmware, isPinned, devices = usual } = guest;
   const initrd = join(folder, 'initrd');
   writeInitrd(initrd, { script: 'section dmesg dmesg', arch });
-  const flash = firmware
-    ? [
-        ...['-drive', `if=pflash,format=raw,readonly=on,file=${firmwareFile(firmware, arch, 'code')}`],
-        ...['-drive', `if=pflash,format=raw,snapshot=on,file=${firmwareFile(firmware, arch, 'vars')}`],
-      ]
-    : [];
+  const flash = firmware ? firmwareDrives(firmware, arch) : [];
   const command = guestCommand(qemu, { arch, initrd, devices: [...devices, ...flash] });
   const pins = guest.devices
     ? []

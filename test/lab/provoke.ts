@@ -9,7 +9,7 @@ import { writeDeviceTree } from '../../src/devicetree/write.js';
 import { output, type Boot } from './console.js';
 import type { Failure } from './failures.js';
 import { writeInitrd } from './initrd.js';
-import { boardOf, fastKernelArguments, firmwareFile, kernelImage, qemuBinary, type Part } from './lab.js';
+import { boardOf, fastKernelArguments, firmwareDrives, kernelImage, qemuBinary, type Part } from './lab.js';
 import { runAndPlug, waitForFunctions } from './plug.js';
 import { runToEnd } from './run.js';
 
@@ -72,15 +72,7 @@ export async function provoke(failure: Failure, folder: string): Promise<string>
 const shown = (boot: Boot | undefined, name: string, mayFail: boolean): string =>
   (mayFail ? boot?.sections.get(name)?.output : undefined) ?? output(boot, name);
 
-function flash({ firmware, arch }: Failure): string[] {
-  if (!firmware) return [];
-  return [
-    '-drive',
-    `if=pflash,format=raw,unit=0,readonly=on,file=${firmwareFile(firmware, arch, 'code')}`,
-    '-drive',
-    `if=pflash,format=raw,unit=1,snapshot=on,file=${firmwareFile(firmware, arch, 'vars')}`,
-  ];
-}
+const flash = ({ firmware, arch }: Failure): string[] => (firmware ? firmwareDrives(firmware, arch) : []);
 
 const edits: Readonly<Record<NonNullable<Failure['tree']>, (tree: DeviceTree) => DeviceTree>> = {
   'probe-only': (tree) => keepPciSetup(tree),

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AddressRange } from '../../src/address/range.js';
 import {
   noReserve,
   type BridgeKind,
@@ -28,6 +27,7 @@ import { Random } from '../check/random.js';
 import { faultsOf, machineOf } from '../check/conflict.js';
 import { hasLayout, seenElsewhere, smallMachine } from '../check/reference.js';
 import { hasPorts, smallPorts } from '../check/reference-io.js';
+import { machineOf as roomyMachine } from '../machines.js';
 
 const runs = Number(process.env['PLACE_RUNS'] ?? 300);
 
@@ -117,24 +117,8 @@ describe('a plan', () => {
     const ports = [bridge('down0', 0, 'downstream-port', [gpu]), bridge('down1', 1, 'downstream-port', [nic])];
     const root = bridge('rp', 1, 'root-port', [bridge('up', 0, 'upstream-port', ports)]);
     const [base, size] = [0x4000_0000_0000n, 0x4000_0000_0000n];
-    const machine: Machine = {
-      arch: 'aarch64',
-      board: 'none',
-      ram: [AddressRange.sized(0x4000_0000n, 0x4000_0000n)],
-      physicalAddressBits: 48,
-      properties: {},
-      allowNonPrefetchableInPrefetchable: false,
-      reserved: [],
-      hostBridges: [
-        {
-          id: 'pcie.0',
-          segment: 0,
-          buses: [0, 255],
-          windows: [{ type: 'mem64', base, size, cpuBase: base }],
-          functions: behind ? [root] : [gpu, nic],
-        },
-      ],
-    };
+    const machine = roomyMachine(behind ? [root] : [gpu, nic]);
+    expect(machine.hostBridges[0]?.windows).toContainEqual({ type: 'mem64', base, size, cpuBase: base });
     const plan = place(machine);
     if (plan.status !== 'placed') throw new Error(plan.status);
     expect(checkPlan(machine, plan)).toEqual([]);
